@@ -1,0 +1,60 @@
+"""The flow `sane`: every experiment on every zoo (Algorithms 1, 2 and 3), then the report."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows.session import Session, ZooReport
+from schemas.config.benchmark import BenchmarkConfig
+from schemas.config.zoo import ZooConfig
+from schemas.records import Artifact
+from tasks.embeddings import EmbedStage, embed
+from tasks.generation import GenerateStage, generate
+from tasks.model import PretrainStage, pretrain
+from tasks.probes import ProbeStage, probe
+from tasks.report import ReportStage, report
+from tasks.tokens import preprocess
+from tasks.windows import compile_windows
+from tasks.zoo import build_zoo
+
+
+@flow(name="sane", validate_parameters=True, log_prints=False)
+def sane(config: BenchmarkConfig) -> str:
+    """Run every experiment on every zoo and return the path of the report."""
+    with Session(config) as session:
+        reports = [_one_zoo(session, config, zoo) for zoo in config.zoos]
+        return str(session.publish(reports))
+
+
+def _one_zoo(session: Session, config: BenchmarkConfig, recipe: ZooConfig) -> ZooReport:
+    """Algorithm 1, then the experiments."""
+    run = session.for_zoo(recipe.name)
+    epochs = config.windows.epochs(recipe.epochs)
+
+    zoo = run(build_zoo, recipe)
+    tokens = run(preprocess, config.preprocess, zoo=zoo)
+    windows = run(compile_windows, config.windows, tokens=tokens)
+    model = run(
+        pretrain,
+        PretrainStage(pretrain=config.pretrain, reader=config.windows.reader),
+        windows=windows,
+    )
+
+    experiments: dict[str, Artifact] = {}
+    if "probe" in config.experiments:
+        embeddings = run(
+            embed, EmbedStage(embed=config.embed, epochs=epochs), tokens=tokens, model=model
+        )
+        probing: dict[str, Any] = {"tokens": tokens, "model": model, "embeddings": embeddings}
+        experiments["probes"] = run(
+            probe, ProbeStage(probe=config.probe, embed=config.embed), **probing
+        )
+    if "generate" in config.experiments:
+        stage = GenerateStage(
+            generate=config.generate, embed=config.embed, recipe=recipe, epochs=epochs
+        )
+        experiments["generation"] = run(generate, stage, zoo=zoo, tokens=tokens, model=model)
+    drawn = run(
+        report, ReportStage(), zoo=zoo, tokens=tokens, windows=windows, model=model, **experiments
+    )
+    return run.report(drawn)

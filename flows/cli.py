@@ -1,0 +1,74 @@
+"""The command line: `sane run CONFIG` and `sane doctor`.
+
+Everything heavy is imported inside the commands, so `sane --help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.errors import SaneError
+
+app = typer.Typer(
+    name="sane",
+    help="Learn from, probe and generate the weights of neural networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run(
+    config: Annotated[
+        Path, typer.Argument(help="Experiment file, such as deployments/quickstart.yaml.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a key: --set zoos.0.members=20. Repeatable.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report; runs/NAME if not given.")
+    ] = None,
+) -> None:
+    """Run every experiment of CONFIG, from a zoo of networks to the report."""
+    from flows.configuration import load_configuration
+
+    settings = load_configuration(config, overrides or ())
+    if out is not None:
+        settings = settings.model_copy(update={"out": str(out)})
+
+    from flows.run import run_benchmark
+
+    run_benchmark(settings)
+
+
+@app.command()
+def doctor(
+    store: Annotated[str, typer.Option(help="Folder of the artifact store.")] = "store",
+) -> None:
+    """Check that this machine can run SANE, and say what to do where it cannot."""
+    from flows.doctor import diagnose, passed, render
+
+    checks = diagnose(store)
+    render(checks)
+    raise typer.Exit(0 if passed(checks) else 1)
+
+
+def main() -> None:
+    """Run the command line; an explained error is one sentence and its exit code."""
+    try:
+        app()
+    except SaneError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

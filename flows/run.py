@@ -1,0 +1,54 @@
+"""Run the benchmark from the command line, on an embedded Prefect API if no server is named.
+
+The environment is prepared before Prefect is imported: without `PREFECT_API_URL` the API is
+ephemeral, on an SQLite database below `.prefect/`.
+"""
+
+import os
+from pathlib import Path
+
+from schemas.config.benchmark import BenchmarkConfig
+
+
+def run_benchmark(config: BenchmarkConfig) -> Path:
+    """Run the flow, print a summary, and return the path of the report.
+
+    Raises:
+        SaneError: What stopped the run, in one sentence.
+    """
+    _prepare_environment()
+    from flows.benchmark import sane
+
+    page = Path(sane(config))
+    _print_summary(config, page)
+    return page
+
+
+def _prepare_environment() -> None:
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    if "PREFECT_API_URL" not in os.environ:
+        os.environ.setdefault("PREFECT_HOME", str(Path(".prefect").resolve()))
+        os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "true")
+
+
+def _print_summary(config: BenchmarkConfig, page: Path) -> None:
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from tasks.publish import HEADLINES
+    from tasks.tracking_places import ui_command
+
+    flat = json.loads((page.parent / "results.json").read_text())
+    table = Table("metric", "value", title=config.name)
+    for name, value in flat.items():
+        if any(name.endswith(headline) for headline in HEADLINES):
+            table.add_row(name, f"{value:.4f}")
+    console = Console()
+    console.print(table)
+    console.print(f"Report:  {page}", soft_wrap=True)
+    console.print(f"Results: {page.parent / 'results.json'}", soft_wrap=True)
+    console.print(f"MLflow:  {ui_command(config.tracking)}", soft_wrap=True)

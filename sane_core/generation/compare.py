@@ -1,0 +1,130 @@
+"""Every way to get initial weights, side by side: samplers, prompts, baselines, scratch (§5.2).
+
+Everything selected is selected on validation images in the same way: `candidates` models, the best
+`keep` kept. Test images are only ever scored on.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sane_core.embedding.embed import encode
+from sane_core.generation.baselines import average, interpolated, with_matched_noise
+from sane_core.generation.sample import (
+    Generator,
+    Samples,
+    Weights,
+    bootstrap,
+    bootstrap_prior,
+    keep_best,
+    subsample,
+)
+from sane_core.seeding import rng_for
+from sane_core.weights.standardize import standardize
+from sane_core.weights.tokens import tokenize
+from sane_core.zoo.population import initialize
+from schemas.config.generate import GenerateConfig
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompt examples: aligned checkpoints of train runs at one epoch.
+
+    Attributes:
+        weights: Entry -> float32 [prompts, ...], aligned, raw.
+        latents: float32 [prompts, N, d_z].
+        validation_accuracy: float64 [prompts].
+    """
+
+    weights: Weights
+    latents: np.ndarray
+    validation_accuracy: np.ndarray
+
+
+def embed_prompts(generator: Generator, weights: Weights) -> Prompts:
+    """Embed prompt examples and score them on validation images.
+
+    Args:
+        generator: Trained SANE for the prompts' architecture.
+        weights: Entry -> float32 [prompts, ...], aligned, raw.
+    """
+    layers = generator.layers
+    tokens = tokenize(
+        standardize(weights, layers, generator.statistics), layers, generator.model.shape.d_t
+    )
+    latents = encode(
+        generator.model, tokens, generator.positions, generator.lengths, generator.embed
+    )
+    scored = keep_best(generator.architecture, weights, generator.validation, len(tokens))
+    return Prompts(weights, latents, scored.candidate_accuracy)
+
+
+def draw_all(
+    generator: Generator, prompts: Prompts, config: GenerateConfig, seed: int, repeat: int
+) -> dict[str, Samples]:
+    """Draw every method's models once.
+
+    Args:
+        generator: Trained SANE.
+        prompts: Prompt examples.
+        config: Candidates, keep, bandwidth, rounds.
+        seed: The run's seed.
+        repeat: Number of the independent draw.
+
+    Returns:
+        Method -> models: sub, kde30, boot, gauss; prompts and reconstruction (all of them, in
+        random order), prompts_selected, best_prompt, noise (as far from its prompt as the SUB
+        sample), interpolation, average, scratch.
+    """
+    draw = (config.candidates, config.keep, config.bandwidth)
+
+    def rng(method: str) -> np.random.Generator:
+        return rng_for(seed, "generate", method, repeat)
+
+    def select(weights: Weights, keep: int) -> Samples:
+        return keep_best(generator.architecture, weights, generator.validation, keep)
+
+    best_third = np.argsort(-prompts.validation_accuracy, kind="stable")
+    best_third = best_third[: max(1, round(0.3 * len(best_third)))]
+    latents = prompts.latents
+    methods = {
+        "sub": subsample(generator, latents, *draw, rng("sub")),
+        "kde30": subsample(generator, latents[best_third], *draw, rng("kde30")),
+        "boot": bootstrap(generator, latents, *draw, config.bootstrap_rounds, rng("boot")),
+        "gauss": bootstrap_prior(generator, *draw, config.bootstrap_rounds, rng("gauss")),
+    }
+    methods["noise"] = select(_matched_noise(generator, prompts, config, rng("noise")), config.keep)
+    mixed = interpolated(prompts.weights, 0.25, config.candidates, rng("interpolation"))
+    methods["interpolation"] = select(mixed, config.keep)
+    shuffled = rng("prompts").permutation(len(latents))
+    methods["prompts"] = _unselected(prompts.weights, shuffled, generator)
+    methods["prompts_selected"] = select(prompts.weights, config.keep)
+    methods["best_prompt"] = select(prompts.weights, 1)
+    methods["average"] = select(average(prompts.weights), 1)
+    methods["reconstruction"] = _unselected(generator.decode(latents), shuffled, generator)
+    runs = [-1 - repeat * config.keep - i for i in range(config.keep)]
+    start = initialize(generator.architecture, runs, seed)
+    methods["scratch"] = select(
+        {name: values.numpy() for name, values in start.items()}, config.keep
+    )
+    return methods
+
+
+def _unselected(weights: Weights, order: np.ndarray, generator: Generator) -> Samples:
+    """Keep all models, in this order."""
+    everything = {name: values[order] for name, values in weights.items()}
+    scored = keep_best(generator.architecture, everything, generator.validation, len(order))
+    accuracy = scored.candidate_accuracy
+    return Samples(everything, scored.latents, scored.prompt, accuracy, accuracy)
+
+
+def _matched_noise(
+    generator: Generator, prompts: Prompts, config: GenerateConfig, rng: np.random.Generator
+) -> Weights:
+    """Draw SUB candidates, and put noise on each one's own prompt at the candidate's distance."""
+    everything = subsample(
+        generator, prompts.latents, config.candidates, config.candidates, config.bandwidth, rng
+    )
+    return with_matched_noise(
+        prompts.weights, everything.weights, everything.prompt, generator.layers, rng
+    )

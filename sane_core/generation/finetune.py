@@ -1,0 +1,77 @@
+"""Fine-tune models of many origins at once, beside training from scratch (Tables 3 to 5).
+
+All models are one population: same images, same optimizer, same batch order for the i-th model of
+every origin, so that only the start differs.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sane_core.zoo.architectures import Architecture
+from sane_core.zoo.images import Images
+from sane_core.zoo.population import Population, score, stack, train
+
+
+def finetune(
+    architecture: Architecture,
+    starts: dict[str, dict[str, np.ndarray]],
+    images: dict[str, Images],
+    *,
+    epochs: Sequence[int],
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    chunk: int,
+    on_epoch: Callable[[], None] | None = None,
+) -> dict[str, dict[int, np.ndarray]]:
+    """Train all models and score them on test images.
+
+    Args:
+        architecture: Architecture of all models.
+        starts: Origin -> entry -> float32 [models, ...].
+        images: Parts "train" and "test".
+        epochs: Epochs to report; 0 (zero-shot) is added.
+        batch: Images per model and step.
+        learning_rate: Adam's step size.
+        seed: The run's seed.
+        chunk: Models trained at once.
+        on_epoch: Called after every epoch of every chunk.
+
+    Returns:
+        Origin -> epoch -> test accuracy float64 [models].
+    """
+    counts = {origin: len(next(iter(weights.values()))) for origin, weights in starts.items()}
+    joined = {
+        name: np.concatenate([weights[name] for weights in starts.values()])
+        for name in architecture.shapes()
+    }
+    numbers = [i for count in counts.values() for i in range(count)]
+    wanted = sorted({0, *epochs})
+    accuracy: dict[int, list[np.ndarray]] = {epoch: [] for epoch in wanted}
+
+    def report(epoch: int, population: Population) -> None:
+        if epoch in accuracy:
+            accuracy[epoch].append(score(architecture, population, images["test"])[0].mean(1))
+        if on_epoch:
+            on_epoch()
+
+    for start in range(0, len(numbers), chunk):
+        part = {name: values[start : start + chunk] for name, values in joined.items()}
+        train(
+            architecture,
+            stack(architecture, part),
+            images["train"],
+            runs=[10**6 + i for i in numbers[start : start + chunk]],
+            epochs=max(wanted),
+            batch=batch,
+            learning_rate=learning_rate,
+            seed=seed,
+            on_epoch=report,
+        )
+    bounds = np.cumsum([0, *counts.values()])
+    merged = {epoch: np.concatenate(parts) for epoch, parts in accuracy.items()}
+    return {
+        origin: {epoch: merged[epoch][a:b] for epoch in wanted}
+        for origin, a, b in zip(starts, bounds[:-1], bounds[1:], strict=True)
+    }

@@ -1,0 +1,57 @@
+"""How new a model is: overlap of its errors with those of training models, and with each other's.
+
+A copy of a training model makes the same mistakes; accuracy without error overlap is what a
+generator is for (the accuracy-novelty front).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def error_overlap(wrong: np.ndarray, training_wrong: np.ndarray) -> np.ndarray:
+    """Return each model's largest error overlap with any training model.
+
+    Args:
+        wrong: bool [models, images], True where a model errs.
+        training_wrong: bool [training models, images].
+
+    Returns:
+        float64 [models]: the largest intersection over union of the wrongly classified images;
+        two models without errors overlap fully.
+    """
+    return _intersection_over_union(wrong, training_wrong).max(1)
+
+
+def mutual_overlap(wrong: np.ndarray) -> float:
+    """Return the mean error overlap between different models of one set (1 for a single model)."""
+    if len(wrong) < 2:
+        return 1.0
+    pairs = _intersection_over_union(wrong, wrong)[~np.eye(len(wrong), dtype=bool)]
+    return float(pairs.mean())
+
+
+def nearest_distance(
+    weights: Mapping[str, np.ndarray], training: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Return each model's Euclidean distance in weight space to the nearest training model.
+
+    Args:
+        weights: Entry -> [models, ...], in the aligned frame.
+        training: Entry -> [training models, ...], in the same frame.
+    """
+    ours, theirs = (
+        np.concatenate([x[name].reshape(len(x[name]), -1) for name in training], axis=1).astype(
+            np.float64
+        )
+        for x in (weights, training)
+    )
+    squares = (ours**2).sum(1)[:, None] + (theirs**2).sum(1) - 2 * ours @ theirs.T
+    return np.sqrt(squares.clip(0).min(1))
+
+
+def _intersection_over_union(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    both = x @ y.T
+    either = x.sum(1)[:, None] + y.sum(1) - both
+    return np.where(either > 0, both / np.maximum(either, 1), 1.0)

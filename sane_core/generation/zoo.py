@@ -1,0 +1,252 @@
+"""Generate from a whole zoo: samplers and baselines, fine-tuning, novelty, and the front (§5.2)."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import save_file
+
+from sane_core.embedding.embed import encode
+from sane_core.generation.compare import Prompts, draw_all, embed_prompts
+from sane_core.generation.finetune import finetune
+from sane_core.generation.front import FrontPoint, sweep
+from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
+from sane_core.generation.sample import Generator, Samples, Weights
+from sane_core.pretraining.files import load
+from sane_core.weights.files import TokenSet, read_statistics, read_tokens
+from sane_core.weights.layers import layers_of
+from sane_core.weights.standardize import unstandardize
+from sane_core.weights.tokens import detokenize
+from sane_core.zoo.architectures import architecture_named
+from sane_core.zoo.images import Images, read_images
+from sane_core.zoo.population import score, stack
+from schemas.config.embed import EmbedConfig
+from schemas.config.generate import GenerateConfig
+from schemas.config.zoo import ZooConfig
+
+METHODS = 12
+"""Rows of the generation table, see `compare.draw_all`."""
+
+
+def generate_from_zoo(
+    zoo: Path,
+    tokens: Path,
+    model: Path,
+    recipe: ZooConfig,
+    epochs: tuple[int, ...],
+    config: GenerateConfig,
+    embed: EmbedConfig,
+    seed: int,
+    folder: Path,
+    on_step: Callable[[], None] | None = None,
+) -> dict[str, float]:
+    """Draw, score, fine-tune and sweep; write the tables and the kept SUB samples.
+
+    Args:
+        zoo: Folder of the zoo stage.
+        tokens: Folder of the preprocess stage.
+        model: Folder of the pretrain stage.
+        recipe: The zoo's own training recipe, used for fine-tuning and scratch.
+        epochs: Epochs SANE was trained on; their train checkpoints are the training models.
+        config: What to draw.
+        embed: Chunk sizes.
+        seed: The run's seed.
+        folder: Gets `accuracy.parquet`, `samples.parquet`, `front.parquet` and `samples/`.
+        on_step: Called after every draw, epoch of fine-tuning and point of the front.
+
+    Returns:
+        Metrics `generation.*` and `front.*`.
+    """
+    images = read_images(zoo / "images.npz")
+    training = read_tokens(tokens / "tokens", "train", epochs)
+    generator = prepare(tokens, model, training, images["validation"], embed)
+    trained = raw_weights(generator, training)
+    wrong = ~score(generator.architecture, stack(generator.architecture, trained), images["test"])[
+        0
+    ]
+    prompts = _prompts(generator, tokens, config)
+
+    draws = []
+    for repeat in range(config.seeds):
+        draws.append(draw_all(generator, prompts, config, seed, repeat))
+        if on_step:
+            on_step()
+    summary = [
+        _summarize(generator, method, repeat, samples, images["test"], wrong, trained)
+        for repeat, methods in enumerate(draws)
+        for method, samples in methods.items()
+    ]
+    accuracy = _finetune(generator, draws, images, recipe, config, seed, on_step)
+    front = sweep(
+        generator, prompts.latents, prompts.weights, images["test"], wrong, config, seed, on_step
+    )
+
+    pq.write_table(pa.Table.from_pylist(accuracy), folder / "accuracy.parquet")
+    pq.write_table(pa.Table.from_pylist(summary), folder / "samples.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([asdict(point) for point in front]), folder / "front.parquet"
+    )
+    _write_samples(folder / "samples", draws[0]["sub"].weights)
+    return _accuracy_metrics(accuracy) | _summary_metrics(summary) | _front_metrics(front)
+
+
+def prepare(
+    tokens: Path, model: Path, training: TokenSet, validation: Images, embed: EmbedConfig
+) -> Generator:
+    """Load a trained SANE and measure its training latents' mean and standard deviation."""
+    name = pq.read_table(tokens / "layers.parquet", columns=["architecture"])["architecture"][
+        0
+    ].as_py()
+    autoencoder = load(model)
+    latents = encode(autoencoder, training.values, training.positions, training.lengths, embed)
+    return Generator(
+        model=autoencoder,
+        architecture=architecture_named(name),
+        statistics=read_statistics(tokens / "layers.parquet"),
+        positions=training.positions,
+        lengths=training.lengths,
+        mean=latents.mean((0, 1), dtype=np.float64),
+        scale=latents.std((0, 1), dtype=np.float64),
+        embed=embed,
+        validation=validation,
+    )
+
+
+def raw_weights(generator: Generator, tokens: TokenSet) -> Weights:
+    """Undo tokenization and standardization; the weights stay in the aligned frame."""
+    layers = layers_of(generator.architecture.shapes())
+    return unstandardize(detokenize(tokens.values, layers), layers, generator.statistics)
+
+
+def _prompts(generator: Generator, tokens: Path, config: GenerateConfig) -> Prompts:
+    examples = read_tokens(tokens / "tokens", "train", [config.prompt_epoch])
+    weights = raw_weights(generator, examples)
+    return embed_prompts(
+        generator, {name: values[: config.prompts] for name, values in weights.items()}
+    )
+
+
+def _summarize(
+    generator: Generator,
+    method: str,
+    repeat: int,
+    samples: Samples,
+    test: Images,
+    training_wrong: np.ndarray,
+    training: Weights,
+) -> dict[str, object]:
+    correct, _ = score(generator.architecture, stack(generator.architecture, samples.weights), test)
+    return {
+        "method": method,
+        "repeat": repeat,
+        "validation_accuracy": float(samples.validation_accuracy.mean()),
+        "candidate_accuracy": float(samples.candidate_accuracy.mean()),
+        "overlap": float(error_overlap(~correct, training_wrong).mean()),
+        "mutual_overlap": mutual_overlap(~correct),
+        "distance": float(nearest_distance(samples.weights, training).mean()),
+    }
+
+
+def _finetune(
+    generator: Generator,
+    draws: list[dict[str, Samples]],
+    images: dict[str, Images],
+    recipe: ZooConfig,
+    config: GenerateConfig,
+    seed: int,
+    on_step: Callable[[], None] | None,
+) -> list[dict[str, object]]:
+    """Fine-tune the models of every draw; of all prompts and reconstructions, as many as samples.
+
+    Prompts, their selection and their average do not depend on the draw: they count once.
+    """
+    once = ("prompts", "reconstruction", "prompts_selected", "best_prompt", "average")
+    starts = {
+        f"{method}/{repeat}": _first(
+            samples.weights, config.keep * (config.seeds if method in once else 1)
+        )
+        for repeat, methods in enumerate(draws)
+        for method, samples in methods.items()
+        if method not in once or repeat == 0
+    }
+    tuned = finetune(
+        generator.architecture,
+        starts,
+        images,
+        epochs=config.finetune_epochs,
+        batch=recipe.batch,
+        learning_rate=recipe.learning_rate,
+        seed=seed,
+        chunk=recipe.chunk,
+        on_epoch=on_step,
+    )
+    rows = []
+    for origin, by_epoch in tuned.items():
+        method, repeat = origin.split("/")
+        rows += [
+            {
+                "method": method,
+                "repeat": int(repeat),
+                "model": i,
+                "epoch": epoch,
+                "test_accuracy": float(value),
+            }
+            for epoch, values in by_epoch.items()
+            for i, value in enumerate(values)
+            if epoch or method not in ("prompts", "reconstruction")
+        ]
+    for method in ("prompts", "reconstruction"):
+        weights = stack(generator.architecture, draws[0][method].weights)
+        correct, _ = score(generator.architecture, weights, images["test"])
+        rows += [
+            {"method": method, "repeat": 0, "model": i, "epoch": 0, "test_accuracy": float(value)}
+            for i, value in enumerate(correct.mean(1))
+        ]
+    return rows
+
+
+def _first(weights: Weights, count: int) -> Weights:
+    return {name: values[:count] for name, values in weights.items()}
+
+
+def _write_samples(folder: Path, weights: Weights) -> None:
+    """Write each sample as a safetensors state dict of the plain module."""
+    folder.mkdir()
+    for i in range(len(next(iter(weights.values())))):
+        save_file(
+            {name: np.ascontiguousarray(values[i]) for name, values in weights.items()},
+            folder / f"sub-{i:03d}.safetensors",
+        )
+
+
+def _accuracy_metrics(rows: list[dict[str, object]]) -> dict[str, float]:
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        groups.setdefault(f"generation.accuracy.{row['method']}.epoch{row['epoch']}", []).append(
+            row["test_accuracy"]
+        )  # type: ignore[arg-type]
+    metrics = {name: float(np.mean(values)) for name, values in groups.items()}
+    return metrics | {f"{name}.std": float(np.std(values)) for name, values in groups.items()}
+
+
+def _summary_metrics(rows: list[dict[str, object]]) -> dict[str, float]:
+    metrics = {}
+    for method in dict.fromkeys(row["method"] for row in rows):
+        mine = [row for row in rows if row["method"] == method]
+        for name in ("candidate_accuracy", "overlap", "mutual_overlap", "distance"):
+            metrics[f"generation.{name}.{method}"] = float(np.mean([row[name] for row in mine]))  # type: ignore[arg-type]
+    return metrics
+
+
+def _front_metrics(points: list[FrontPoint]) -> dict[str, float]:
+    metrics = {}
+    for sampler, knob in dict.fromkeys((point.sampler, point.knob) for point in points):
+        mine = [point for point in points if (point.sampler, point.knob) == (sampler, knob)]
+        for name in ("accuracy", "overlap"):
+            values = [getattr(point, name) for point in mine]
+            metrics[f"front.{sampler}.{knob:g}.{name}"] = float(np.mean(values))
+            metrics[f"front.{sampler}.{knob:g}.{name}.std"] = float(np.std(values))
+    return metrics

@@ -1,0 +1,121 @@
+"""Draw one zoo's report into a folder: `figures/*.png` and `tables.json`.
+
+Only data go in, no times and no links, so that equal artifacts give an equal report, byte for byte.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from sane_core.reporting import figures, tables
+from sane_core.reporting.canvas import save
+from sane_core.reporting.table import Table, write_tables
+
+REFERENCES = ("prompts", "prompts_selected")
+"""Marks beside the curves of the front."""
+
+
+@dataclass(frozen=True)
+class ReportSources:
+    """What a report is drawn from; an experiment that was not run is None.
+
+    Attributes:
+        zoo: Folder of the zoo stage.
+        tokens: Folder of the preprocess stage.
+        model: Folder of the pretrain stage.
+        probe: Folder of the probe stage.
+        generation: Folder of the generate stage.
+        metrics: Flat metrics of all stages.
+        facts: What is worth saying in words, as `windows.reader`.
+    """
+
+    zoo: Path
+    tokens: Path
+    model: Path
+    probe: Path | None
+    generation: Path | None
+    metrics: Mapping[str, float]
+    facts: Mapping[str, str]
+
+
+def draw_report(sources: ReportSources, folder: Path) -> None:
+    """Draw every figure and table there are data for.
+
+    Args:
+        sources: Artifact folders and metrics.
+        folder: Gets `figures/<name>.png` and `tables.json`.
+
+    Raises:
+        ValueError: If the metrics of the alignment are missing.
+    """
+    drawn, written = _of_the_model(sources)
+    if sources.probe:
+        add_figures, add_tables = _of_the_probes(sources.probe)
+        drawn, written = drawn | add_figures, written | add_tables
+    if sources.generation:
+        add_figures, add_tables = _of_the_generation(sources.generation)
+        drawn, written = drawn | add_figures, written | add_tables
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for name, figure in drawn.items():
+        save(figure, folder / "figures" / f"{name}.png")
+    write_tables(folder / "tables.json", written)
+
+
+def _of_the_model(sources: ReportSources) -> tuple[dict[str, Figure], dict[str, Table]]:
+    checkpoints = pl.read_parquet(sources.zoo / "checkpoints.parquet")
+    layers = pl.read_parquet(sources.tokens / "layers.parquet")
+    before = _metric(sources, "preprocess.squared_distance.before")
+    after = _metric(sources, "preprocess.squared_distance.after")
+    drawn = {
+        "zoo_accuracy": figures.zoo_accuracy(checkpoints),
+        "alignment": figures.alignment(before, after, layers),
+        "pretraining": figures.pretraining(pl.read_parquet(sources.model / "history.parquet")),
+    }
+    return drawn, {"zoo": tables.zoo_table(checkpoints)}
+
+
+def _of_the_probes(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:
+    probes = pl.read_parquet(folder / "probes.parquet")
+    predictions = pl.read_parquet(folder / "predictions.parquet")
+    drawn = {
+        "probe_r2": figures.probe_r2(probes),
+        "predictions": figures.predictions(predictions),
+    }
+    written = {
+        "probes": tables.probes_table(probes),
+        "probe_choices": tables.choices_table(probes),
+    }
+    return drawn, written
+
+
+def _of_the_generation(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:
+    accuracy = pl.read_parquet(folder / "accuracy.parquet")
+    samples = pl.read_parquet(folder / "samples.parquet")
+    zero_shot = (
+        accuracy.filter(epoch=0).group_by("method").agg(accuracy=pl.col("test_accuracy").mean())
+    )
+    overlap = samples.group_by("method").agg(pl.col("overlap").mean())
+    references = (
+        zero_shot.join(overlap, on="method")
+        .filter(pl.col("method").is_in(REFERENCES))
+        .drop_nulls()
+        .sort("method")
+    )
+    drawn = {
+        "finetuning": figures.finetuning(accuracy),
+        "front": figures.front(pl.read_parquet(folder / "front.parquet"), references),
+    }
+    written = {
+        "accuracy": tables.accuracy_table(accuracy),
+        "novelty": tables.novelty_table(samples),
+    }
+    return drawn, written
+
+
+def _metric(sources: ReportSources, name: str) -> float:
+    if name not in sources.metrics:
+        raise ValueError(f"the report needs the metric {name}, got {sorted(sources.metrics)}")
+    return sources.metrics[name]

@@ -1,0 +1,79 @@
+"""What features, methods, samplers and targets are called in reports, their order and colour.
+
+Ours have colour, what they are compared with is grey or black. A name that is not listed comes
+last, under its own name, so that a new baseline never breaks a report.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
+RED, PINK, BLACK, GREY, SILVER = "#D55E00", "#CC79A7", "#222222", "#767676", "#B0B0B0"
+
+
+@dataclass(frozen=True)
+class Name:
+    """How to show one thing.
+
+    Attributes:
+        label: What readers see.
+        colour: Colour in every figure.
+        ours: Whether it is a result of SANE rather than what SANE is compared with.
+        line: Line style of its curve.
+    """
+
+    label: str
+    colour: str = SILVER
+    ours: bool = False
+    line: str = "-"
+
+
+TARGETS = {
+    "test_accuracy": Name("test accuracy"),
+    "epoch": Name("epoch"),
+    "generalization_gap": Name("generalization gap"),
+}
+
+FEATURES = {
+    "sane_selected": Name("SANE, pooling selected", BLUE, True),
+    "sane_mean": Name("SANE, mean", SKY, True),
+    "sane_layers": Name("SANE, per layer", SKY, True),
+    "weights": Name("W, flattened weights"),
+    "statistics": Name("s(W), layer statistics", GREY),
+    "untrained_mean": Name("untrained encoder, mean"),
+    "untrained_layers": Name("untrained encoder, per layer"),
+    "pca_mean": Name("PCA of tokens, mean"),
+    "pca_layers": Name("PCA of tokens, per layer"),
+}
+
+METHODS = {
+    "sub": Name("SANE SUB", BLUE, True),
+    "kde30": Name("SANE KDE30", SKY, True),
+    "boot": Name("SANE BOOT", PINK, True),
+    "gauss": Name("SANE GAUSS", ORANGE, True),
+    "prompts": Name("prompts, all", BLACK, line="--"),
+    "prompts_selected": Name("prompts, selected", BLACK),
+    "best_prompt": Name("best prompt", BLACK, line=":"),
+    "noise": Name("noise on weights", RED),
+    "interpolation": Name("interpolation", GREEN),
+    "average": Name("average of prompts", SILVER, line="--"),
+    "reconstruction": Name("reconstruction", SKY, line="--"),
+    "scratch": Name("from scratch", GREY, line="-."),
+}
+
+SAMPLERS = {
+    "sane": Name("SANE SUB, bandwidth swept", BLUE, True),
+    "noise": Name("noise on weights, size swept", RED),
+    "interpolation": Name("interpolation, share swept", GREEN),
+}
+
+
+def in_order(present: Iterable[str], known: Mapping[str, Name]) -> list[str]:
+    """Return the names that are present, the known ones first and in their fixed order."""
+    found = set(present)
+    return [name for name in known if name in found] + sorted(found - set(known))
+
+
+def name_of(name: str, known: Mapping[str, Name]) -> Name:
+    """Return how to show a name; one that is not known shows as it is written."""
+    return known.get(name, Name(name))

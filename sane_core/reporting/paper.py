@@ -1,0 +1,63 @@
+"""The published numbers: every cell of the paper's tables of R² and of accuracy.
+
+`paper_tables.json` keeps them as printed: R² as it is, accuracies in percent.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+ZOO = "MNIST"
+"""The published zoo to print beside the digits: the nearest, and still only a stand-in."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published value; `std` is over models, where the paper gives it."""
+
+    mean: float
+    std: float | None
+
+
+def published(table: str, column: str, row: str, epoch: int | None = None) -> Published | None:
+    """Look up one cell.
+
+    Args:
+        table: Name of the table, as `table10`.
+        column: Heading of the column.
+        row: Property or method of the row.
+        epoch: Epoch of fine-tuning, for tables that have epochs; None for the others.
+
+    Returns:
+        The value; None where the paper leaves the cell empty.
+
+    Raises:
+        ValueError: If there is no such table, column, epoch or row; names those there are.
+    """
+    contents = _choose(_grids(), table, "table")
+    if column not in contents["columns"]:
+        raise ValueError(f"column of {table} must be one of {contents['columns']}, got {column!r}")
+    if ("epochs" in contents) != (epoch is not None):
+        wanted = "an epoch" if "epochs" in contents else "no epoch"
+        raise ValueError(f"{table} must be asked for with {wanted}, got epoch={epoch}")
+    rows = contents.get("rows")
+    if epoch is not None:
+        rows = _choose(contents["epochs"], str(epoch), f"epoch of {table}")
+    cell = _choose(rows, row, f"row of {table}")[column]
+    return None if cell is None else Published(cell["mean"], cell.get("std"))
+
+
+@cache
+def _grids() -> dict[str, Any]:
+    """Return the tables that are a grid of values (that of hyper-parameters is not)."""
+    text = files("sane_core.reporting").joinpath("paper_tables.json").read_text(encoding="utf-8")
+    tables = json.loads(text)["tables"]
+    return {name: table for name, table in tables.items() if "columns" in table}
+
+
+def _choose(choices: Any, name: str, what: str) -> Any:
+    if name not in choices:
+        raise ValueError(f"{what} must be one of {list(choices)}, got {name!r}")
+    return choices[name]

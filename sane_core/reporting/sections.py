@@ -1,0 +1,102 @@
+"""What the page says about each figure and table: how to read it, never how it came out."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page.
+
+    Attributes:
+        anchor: Its link target.
+        title: Its heading, with the place in the paper.
+        reading: How to read what follows.
+        figures: Names of figures and what they show, for those who cannot see them.
+        tables: Names of tables.
+    """
+
+    anchor: str
+    title: str
+    reading: str
+    figures: dict[str, str]
+    tables: tuple[str, ...] = ()
+
+
+SECTIONS = (
+    Section(
+        "zoo",
+        "The zoo",
+        "A zoo is a population of small networks that differ in their random start and order of "
+        "images; every epoch of every network is a checkpoint. The band shows how much they "
+        "differ: what does not vary cannot be predicted.",
+        {
+            "zoo_accuracy": "Accuracy on train, validation and test images over epochs, with a "
+            "band over networks, and the generalization gap over epochs."
+        },
+        ("zoo",),
+    ),
+    Section(
+        "alignment",
+        "Alignment (§2)",
+        "Units of a hidden layer can be reordered without changing what a network computes. "
+        "Alignment orders every network like one reference; the shorter the distance that is left, "
+        "the more alike the networks look. Each layer is then standardized by the spread on the "
+        "right, so that no layer dominates the loss.",
+        {
+            "alignment": "Mean squared distance to the reference network before and after "
+            "alignment, and the standard deviation of the weights of each layer."
+        },
+    ),
+    Section(
+        "pretraining",
+        "Pretraining (§3)",
+        "The autoencoder reads windows of tokens. Reconstruction counts real weights only, never "
+        "padding: 1 is what predicting the mean would score, 0 is perfect. The contrastive loss "
+        "asks for equal codes of two orderings of one network. The model kept is that of the "
+        "lowest validation loss.",
+        {
+            "pretraining": "Training and validation curves of the reconstruction loss and of the "
+            "contrastive loss over epochs."
+        },
+    ),
+    Section(
+        "probing",
+        "Predicting properties of networks (§5.1)",
+        "A linear probe predicts a property from an embedding, fitted on train runs, its "
+        "regularization chosen on validation runs, scored on test runs only. Compare SANE with the "
+        "layer statistics s(W), which are strong and cost nothing, and with two controls that need "
+        "no pretraining. Where intervals overlap widely, the order is uncertain.",
+        {
+            "probe_r2": "R² on test runs with 95 percent intervals, a bar per kind of features, a "
+            "panel per property.",
+            "predictions": "Predicted over true values on test runs, from the SANE embedding and "
+            "from layer statistics; on the dashed line prediction and truth agree.",
+        },
+        ("probes", "probe_choices"),
+    ),
+    Section(
+        "generation",
+        "Generating networks (§5.2)",
+        "Samples are drawn around the embeddings of prompt networks, decoded, and kept by accuracy "
+        "on validation images. Prompts are trained networks, so the yardstick is the prompts "
+        "selected the same way, and noise on their weights of the same size: a sampler has to be "
+        "better than both to be worth its training. Bands are one standard deviation over models.",
+        {
+            "finetuning": "Test accuracy over epochs of fine-tuning for every way to start, from "
+            "zero-shot on, in full and enlarged at the upper end."
+        },
+        ("accuracy", "novelty"),
+    ),
+    Section(
+        "front",
+        "Accuracy and novelty",
+        "A copy of a training network is accurate and worthless: it errs on the same images. Each "
+        "curve sweeps one sampler's knob, written at its points; error bars are one standard "
+        "deviation over independent draws. Of two curves the one further up and further left is "
+        "better; where they touch, the samplers are equally good there.",
+        {
+            "front": "Test accuracy over the largest error overlap with any training network, a "
+            "curve per sampler, with prompts as reference marks."
+        },
+    ),
+)

@@ -1,0 +1,221 @@
+"""The report's tables, built from the artifacts' data; cells are text, ready to be read.
+
+Accuracies are in percent, as in the paper; R² and overlaps are not. The paper's value stands
+beside ours wherever it has a counterpart.
+"""
+
+import numpy as np
+import polars as pl
+
+from sane_core.reporting.names import FEATURES, METHODS, TARGETS, in_order, name_of
+from sane_core.reporting.paper import ZOO, published
+from sane_core.reporting.table import Table
+
+MISSING = "–"
+PUBLISHED_FEATURES = {"weights": "W", "statistics": "s(W)", "sane_mean": "SANE aggregated"}
+PUBLISHED_METHODS = {
+    "sub": "SANE_SUB",
+    "kde30": "SANE_KDE30",
+    "gauss": "SANE_GAUSS",
+    "scratch": "scratch",
+}
+PUBLISHED_EPOCHS = (0, 1, 5, 25)
+STAND_IN = (
+    "The paper's numbers are a stand-in to compare with: its {zoo} zoo is the nearest to this one, "
+    "but was trained on other images ({table})."
+)
+
+
+def zoo_table(checkpoints: pl.DataFrame) -> Table:
+    """Describe the zoo at its last epoch, per split of its runs.
+
+    Args:
+        checkpoints: The zoo's table, a row per (run, epoch).
+    """
+    last = int(checkpoints["epoch"].to_numpy().max())
+    rows = []
+    for split in ("train", "validation", "test"):
+        runs = checkpoints.filter(split=split)
+        final = runs.filter(epoch=last)
+        columns = ("train_accuracy", "validation_accuracy", "test_accuracy", "generalization_gap")
+        scores = [_percent(final[column]) for column in columns]
+        rows.append((split, str(runs["run"].n_unique()), str(len(runs)), *scores))
+    return Table(
+        f"The zoo at epoch {last}",
+        ("runs", "networks", "checkpoints", "train acc.", "validation acc.", "test acc.", "gap"),
+        tuple(rows),
+        (
+            "Mean ± standard deviation over networks, in percent; the gap is train minus test "
+            "accuracy. Runs are split, never checkpoints of one run.",
+            "Architecture: " + ", ".join(checkpoints["architecture"].unique().sort()) + ".",
+        ),
+    )
+
+
+def probes_table(probes: pl.DataFrame) -> Table:
+    """Show R² on test runs, features by targets, beside the paper's.
+
+    Args:
+        probes: A row per (features, target), columns as of `ProbeResult`.
+    """
+    targets = in_order(probes["target"], TARGETS)
+    rows = []
+    for feature in in_order(probes["features"], FEATURES):
+        cells = [name_of(feature, FEATURES).label]
+        for target in targets:
+            found = probes.filter(features=feature, target=target)
+            cells += [
+                "".join(
+                    f"{r['test_r2']:.3f} [{r['low']:.3f}, {r['high']:.3f}]"
+                    for r in found.to_dicts()
+                )
+                or MISSING,
+                _published_r2(feature, target),
+            ]
+        rows.append(tuple(cells))
+    headings = [[name_of(target, TARGETS).label, f"paper, {ZOO} (stand-in)"] for target in targets]
+    return Table(
+        "Linear probes: R² on test runs",
+        ("features", *(heading for pair in headings for heading in pair)),
+        tuple(rows),
+        (
+            "In brackets the 95 % interval over test runs. The selected pooling is, per target, "
+            "the one best on the validation runs.",
+            STAND_IN.format(zoo=ZOO, table="Table 10"),
+        ),
+    )
+
+
+def choices_table(probes: pl.DataFrame) -> Table:
+    """Show what was chosen on the validation runs: λ, and the R² it was chosen by.
+
+    Args:
+        probes: A row per (features, target), columns as of `ProbeResult`.
+    """
+    targets = in_order(probes["target"], TARGETS)
+    headings = ["features"]
+    for target in targets:
+        label = name_of(target, TARGETS).label
+        headings += [f"{label}: dim.", "λ", "validation R²"]
+    rows = []
+    for feature in in_order(probes["features"], FEATURES):
+        cells = [name_of(feature, FEATURES).label]
+        for target in targets:
+            found = probes.filter(features=feature, target=target).to_dicts()
+            cells += (
+                [
+                    str(found[0]["dimensions"]),
+                    f"{found[0]['regularization']:g}",
+                    f"{found[0]['validation_r2']:.3f}",
+                ]
+                if found
+                else [MISSING] * 3
+            )
+        rows.append(tuple(cells))
+    return Table("Linear probes: chosen on the validation runs", tuple(headings), tuple(rows))
+
+
+def accuracy_table(accuracy: pl.DataFrame) -> Table:
+    """Show test accuracy, methods by epochs of fine-tuning, beside the paper's.
+
+    Args:
+        accuracy: Columns method, repeat, model, epoch, test_accuracy.
+    """
+    epochs = accuracy["epoch"].unique().sort().to_list()
+    shared = [epoch for epoch in epochs if epoch in PUBLISHED_EPOCHS]
+    rows = []
+    for method in in_order(accuracy["method"], METHODS):
+        own = accuracy.filter(method=method)
+        repeats = own["repeat"].n_unique()
+        count = f"{repeats} × {own.select('repeat', 'model').n_unique() // repeats}"
+        ours = [_percent(own.filter(epoch=epoch)["test_accuracy"]) for epoch in epochs]
+        theirs = [_published_accuracy(method, epoch) for epoch in shared]
+        rows.append((name_of(method, METHODS).label, count, *ours, *theirs))
+    return Table(
+        "Test accuracy after fine-tuning",
+        (
+            "start",
+            "n",
+            *(f"epoch {epoch}" for epoch in epochs),
+            *(f"paper, {ZOO} (stand-in), epoch {epoch}" for epoch in shared),
+        ),
+        tuple(rows),
+        (
+            "Percent, mean ± standard deviation over models; epoch 0 is zero-shot; n is "
+            "draws × models each; prompts are the same in every draw.",
+            STAND_IN.format(zoo=ZOO, table="Table 3"),
+        ),
+    )
+
+
+def novelty_table(samples: pl.DataFrame) -> Table:
+    """Show how good and how new the models of each method are before any fine-tuning.
+
+    Args:
+        samples: Columns method, repeat, validation_accuracy, candidate_accuracy, overlap,
+            mutual_overlap, distance.
+    """
+    rows = []
+    for method in in_order(samples["method"], METHODS):
+        own = samples.filter(method=method)
+        rows.append(
+            (
+                name_of(method, METHODS).label,
+                _percent(own["candidate_accuracy"], spread=False),
+                _percent(own["validation_accuracy"], spread=False),
+                *(_mean(own[column]) for column in ("overlap", "mutual_overlap", "distance")),
+            )
+        )
+    return Table(
+        "Selection and novelty, zero-shot",
+        (
+            "models",
+            "validation acc., all candidates",
+            "validation acc., kept",
+            "error overlap",
+            "mutual overlap",
+            "nearest distance",
+        ),
+        tuple(rows),
+        (
+            "Error overlap: the largest intersection over union of the wrongly classified test "
+            "images with those of any training model; mutual overlap: the same between models of "
+            "one set; nearest distance: Euclidean, to the nearest training model. Lower overlap "
+            "and larger distance are newer. Prompts are training models themselves.",
+        ),
+    )
+
+
+def _published_r2(feature: str, target: str) -> str:
+    if feature not in PUBLISHED_FEATURES or target not in TARGETS:
+        return MISSING
+    found = published("table10", PUBLISHED_FEATURES[feature], target)
+    return f"{found.mean:.3f}" if found else MISSING
+
+
+def _published_accuracy(method: str, epoch: int) -> str:
+    if method not in PUBLISHED_METHODS:
+        return MISSING
+    found = published("table3", ZOO, PUBLISHED_METHODS[method], epoch)
+    if found is None:
+        return MISSING
+    return f"{found.mean:.1f}" if found.std is None else f"{found.mean:.1f} ± {found.std:.1f}"
+
+
+def _percent(values: pl.Series, spread: bool = True) -> str:
+    """Return the mean of fractions in percent, and the standard deviation of several."""
+    known = _known(values)
+    if not len(known):
+        return MISSING
+    text = f"{100 * known.mean():.1f}"
+    return f"{text} ± {100 * known.std():.1f}" if spread and len(known) > 1 else text
+
+
+def _mean(values: pl.Series) -> str:
+    known = _known(values)
+    return f"{known.mean():.2f}" if len(known) else MISSING
+
+
+def _known(values: pl.Series) -> np.ndarray:
+    floats = values.cast(pl.Float64).drop_nulls().to_numpy()
+    return floats[np.isfinite(floats)]

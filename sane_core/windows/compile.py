@@ -1,0 +1,73 @@
+"""Cut tokens into windows with permuted views, and compile them to `.beton` (Algorithm 1, step iv).
+
+View 0 of a window is the aligned model's; the others are the same window of function-preserving
+permutations of that model, drawn anew for every checkpoint.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from sane_core.seeding import rng_for
+from sane_core.weights.files import TokenSet
+from sane_core.weights.layers import Layer
+from sane_core.weights.symmetry import PermutationGroup
+from sane_core.windows.draw import coverage, cut, draw_starts
+from sane_core.windows.views import gather, view_indices
+from sane_core.windows.write import WindowArrays
+from schemas.config.windows import WindowsConfig
+
+
+def cut_windows(
+    tokens: TokenSet,
+    layers: tuple[Layer, ...],
+    groups: tuple[PermutationGroup, ...],
+    config: WindowsConfig,
+    seed: int,
+    scratch: Path,
+) -> tuple[WindowArrays, np.ndarray]:
+    """Cut every checkpoint into windows.
+
+    Args:
+        tokens: Checkpoints to cut.
+        layers: Their layers.
+        groups: Their permutation groups.
+        config: Window length, starts, views.
+        seed: The run's seed.
+        scratch: Holds the memory map of the windows' tokens.
+
+    Returns:
+        (windows, coverage): coverage int64 [checkpoints, N] counts the windows over each token.
+    """
+    count, sequence, d_t = tokens.values.shape
+    length, views = config.length, config.views
+    names = list(zip(tokens.runs.tolist(), tokens.epochs.tolist(), strict=True))
+    starts = [
+        draw_starts(sequence, length, config.starts, rng_for(seed, "starts", run, epoch))
+        for run, epoch in names
+    ]
+    total = sum(map(len, starts))
+    values = np.lib.format.open_memmap(
+        scratch / "windows.npy", "w+", np.float32, (total, 1 + views, length, d_t)
+    )
+    positions = np.empty((total, length, 3), np.int64)
+    lengths = np.empty((total, 1 + views, length), np.int64)
+    sample = 0
+    for i, (run, epoch) in enumerate(names):
+        indices = view_indices(layers, groups, d_t, views, rng_for(seed, "views", run, epoch))
+        model = tokens.values[i]
+        seen = np.stack([model, *(gather(model, index) for index in indices)])
+        for start in starts[i]:
+            values[sample] = cut(seen, int(start), length, axis=1)
+            positions[sample] = cut(tokens.positions, int(start), length, axis=0)
+            lengths[sample] = cut(tokens.lengths, int(start), length, axis=0)
+            sample += 1
+    per_checkpoint = np.array([len(s) for s in starts])
+    windows = WindowArrays(
+        tokens=values,
+        positions=positions,
+        lengths=lengths,
+        runs=np.repeat(tokens.runs, per_checkpoint),
+        epochs=np.repeat(tokens.epochs, per_checkpoint),
+    )
+    return windows, np.stack([coverage(s, sequence, length) for s in starts])

@@ -1,0 +1,1 @@
+"""One frozen configuration per stage; `benchmark` joins them into the flow's parameter."""

@@ -1,0 +1,35 @@
+"""Configuration of the generate stage: prompts, sampling, selection, baselines, fine-tuning."""
+
+from pydantic import Field, model_validator
+
+from schemas.records import Record
+
+
+class GenerateConfig(Record):
+    """Algorithm 3 and §5.2, with the honest baselines beside them."""
+
+    prompt_epoch: int = Field(default=25, ge=0, description="epoch of the prompt examples")
+    prompts: int = Field(
+        default=140, ge=1, description="prompt examples at most, all of train runs"
+    )
+    candidates: int = Field(default=200, ge=1, description="samples drawn and scored")
+    keep: int = Field(default=10, ge=1, description="samples kept by validation accuracy")
+    bandwidth: float = Field(default=0.05, gt=0, description="h, in std of the training latents")
+    bootstrap_rounds: int = Field(default=3, ge=1, description="rounds of BOOT and GAUSS")
+    bandwidths: tuple[float, ...] = Field(
+        default=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7), description="swept for the accuracy-novelty front"
+    )
+    noise_sizes: tuple[float, ...] = Field(
+        default=(0.05, 0.1, 0.18, 0.3, 0.45, 0.6), description="relative weight-noise sizes, swept"
+    )
+    interpolations: tuple[float, ...] = Field(
+        default=(0.05, 0.1, 0.15, 0.25, 0.35, 0.5), description="mixing shares, swept"
+    )
+    seeds: int = Field(default=3, ge=1, description="independent repeats of every draw")
+    finetune_epochs: tuple[int, ...] = Field(default=(1, 5, 25), description="rows of the table")
+
+    @model_validator(mode="after")
+    def _keep_no_more_than_drawn(self) -> "GenerateConfig":
+        if self.keep > self.candidates:
+            raise ValueError(f"keep must be <= candidates ({self.candidates}), got {self.keep}")
+        return self

@@ -1,0 +1,89 @@
+"""The Parquet tables (DESIGN: Parquet): one pyarrow schema per file kind.
+
+Accuracies, gaps and shares are fractions in [0, 1]; losses are nats.
+"""
+
+import pyarrow as pa
+
+CHECKPOINTS = pa.schema(
+    [
+        ("zoo", pa.string()),
+        ("run", pa.int32()),
+        ("epoch", pa.int32()),
+        ("split", pa.string()),
+        ("architecture", pa.string()),
+        ("test_accuracy", pa.float32()),
+        ("validation_accuracy", pa.float32()),
+        ("train_accuracy", pa.float32()),
+        ("generalization_gap", pa.float32()),
+        ("test_loss", pa.float32()),
+        ("validation_loss", pa.float32()),
+        ("train_loss", pa.float32()),
+        ("hyperparameters", pa.struct([("learning_rate", pa.float64()), ("batch", pa.int32())])),
+        ("source", pa.string()),
+        ("sha256", pa.string()),
+        ("licence", pa.string()),
+        ("first_token", pa.int64()),
+        ("last_token", pa.int64()),
+    ]
+)
+"""A row per (run, epoch); `first_token`/`last_token` are its rows in the tokens table of its split."""
+
+WEIGHTS = pa.schema(
+    [
+        ("run", pa.int32()),
+        ("epoch", pa.int32()),
+        ("name", pa.string()),
+        ("dtype", pa.string()),
+        ("shape", pa.list_(pa.int32())),
+        ("values", pa.list_(pa.float32())),
+    ]
+)
+"""A row per (run, epoch, state-dict entry), buffers included."""
+
+LAYERS = pa.schema(
+    [
+        ("architecture", pa.string()),
+        ("l", pa.int32()),
+        ("name", pa.string()),
+        ("c_out", pa.int32()),
+        ("c_r", pa.int32()),
+        ("has_bias", pa.bool_()),
+        ("tokens", pa.int32()),
+        ("mean", pa.float64()),
+        ("std", pa.float64()),
+    ]
+)
+"""A row per (architecture, layer); mean and std are those of the train split's aligned weights."""
+
+ALIGNMENT = pa.schema(
+    [
+        ("run", pa.int32()),
+        ("group", pa.string()),
+        ("permutation", pa.list_(pa.int32())),
+    ]
+)
+"""A row per (run, permutation group): unit i of the aligned run is unit permutation[i] of the original."""
+
+
+def tokens_schema(d_t: int) -> pa.Schema:
+    """Return the tokens table's schema for token size `d_t`: a row per token."""
+    return pa.schema(
+        [
+            ("run", pa.int32()),
+            ("epoch", pa.int32()),
+            ("n", pa.int32()),
+            ("l", pa.int32()),
+            ("k", pa.int32()),
+            ("length", pa.int32()),
+            ("values", pa.list_(pa.float32(), d_t)),
+        ]
+    )
+
+
+def embeddings_schema(columns: dict[str, int]) -> pa.Schema:
+    """Return the embeddings table's schema: a row per (run, epoch), a vector per pooling."""
+    return pa.schema(
+        [("run", pa.int32()), ("epoch", pa.int32()), ("split", pa.string())]
+        + [(name, pa.list_(pa.float32(), size)) for name, size in columns.items()]
+    )

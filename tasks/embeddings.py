@@ -1,0 +1,35 @@
+"""Stage `embeddings`: encode and pool every checkpoint of the chosen epochs."""
+
+from sane_core.embedding.files import write_embeddings
+from sane_core.embedding.zoo import SPLITS, embed_zoo
+from sane_core.pretraining.files import load
+from schemas.config.embed import EmbedConfig
+from schemas.records import Record
+from tasks.progress import progress_bar
+from tasks.stage import stage
+from tasks.store_records import Job, OpenArtifact
+
+
+class EmbedStage(Record):
+    """The configuration of embedding with the epochs taken from the windows stage."""
+
+    embed: EmbedConfig
+    epochs: tuple[int, ...]
+
+
+@stage("embeddings")
+def embed(
+    job: Job, config: EmbedStage, seed: int, tokens: OpenArtifact, model: OpenArtifact
+) -> None:
+    """Embed all splits (Algorithm 2)."""
+    del seed
+    with progress_bar("embed", len(SPLITS), "splits") as bar:
+        embeddings = embed_zoo(
+            load(model.folder),
+            tokens.folder / "tokens",
+            config.epochs,
+            config.embed,
+            on_split=bar.advance,
+        )
+    write_embeddings(job.folder / "embeddings.parquet", embeddings)
+    job.metrics["embed.checkpoints"] = float(len(embeddings.runs))

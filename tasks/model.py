@@ -1,0 +1,117 @@
+"""Stage `model`: pretrain SANE in a process of its own, resumable."""
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from sane_core.pretraining.autoencoder import AutoencoderShape
+from sane_core.pretraining.files import load
+from sane_core.pretraining.train import has_bfloat16
+from sane_core.pretraining.worker import TrainingJob
+from sane_core.windows.reader import open_windows
+from schemas.config.pretrain import PretrainConfig
+from schemas.errors import SaneError
+from schemas.records import Record
+from tasks.progress import Bar, progress_bar
+from tasks.stage import stage
+from tasks.store_records import Job, OpenArtifact
+
+POLL_SECONDS = 0.2
+
+
+class PretrainStage(Record):
+    """The configuration of pretraining with what it takes from the windows stage."""
+
+    pretrain: PretrainConfig
+    reader: str
+
+
+@stage("model")
+def pretrain(job: Job, config: PretrainStage, seed: int, windows: OpenArtifact) -> None:
+    """Train the autoencoder on windows until its schedule ends; keep the best epoch."""
+    import torch
+
+    training = TrainingJob(
+        windows=str(windows.folder),
+        reader=config.reader,
+        folder=str(job.folder),
+        scratch=str(job.scratch),
+        shape=asdict(_shape(windows.folder)),
+        config=config.pretrain,
+        seed=seed,
+        threads=torch.get_num_threads(),
+    )
+    description = job.scratch / "job.json"
+    description.write_text(training.model_dump_json())
+    with progress_bar("pretrain", None, "steps") as bar:
+        _run_worker(description, job.scratch, bar)
+    _describe(job, config)
+
+
+def _shape(windows: Path) -> AutoencoderShape:
+    """Size the position tables from the data: the largest position of any window, plus one."""
+    reader = open_windows(windows / "train.beton", "numpy")
+    everything = [np.arange(len(reader))]
+    positions = next(iter(reader.epoch_batches(everything))).positions
+    n, l, k = (int(largest) + 1 for largest in positions.amax((0, 1)))
+    return AutoencoderShape(reader.spec.d_t, reader.spec.length, (n, l, k))
+
+
+def _run_worker(description: Path, scratch: Path, bar: Bar) -> None:
+    command = [sys.executable, "-m", "sane_core.pretraining.worker", str(description)]
+    for stale in ("error.json", "progress.json"):
+        (scratch / stale).unlink(missing_ok=True)
+    with (scratch / "worker.log").open("w") as log:
+        worker = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            while worker.poll() is None:
+                time.sleep(POLL_SECONDS)
+                _show_progress(scratch / "progress.json", bar)
+        finally:
+            worker.kill()
+            worker.wait()
+    _show_progress(scratch / "progress.json", bar)
+    if worker.returncode:
+        raise _failure(scratch, worker.returncode)
+
+
+def _show_progress(path: Path, bar: Bar) -> None:
+    with suppress(FileNotFoundError):
+        progress = json.loads(path.read_text())
+        bar.reach(progress["step"], progress["steps"], f"loss {progress['loss']:.3f}")
+
+
+def _failure(scratch: Path, code: int) -> SaneError:
+    try:
+        error = json.loads((scratch / "error.json").read_text())
+    except FileNotFoundError:
+        last = (scratch / "worker.log").read_text().strip().splitlines()[-1:] or ["no output"]
+        return SaneError(
+            f"pretraining stopped with exit code {code} ({last[0]}): run the same command again to resume"
+        )
+    failure = SaneError(error["message"])
+    failure.exit_code = error["exit_code"]
+    return failure
+
+
+def _describe(job: Job, config: PretrainStage) -> None:
+    history = pq.read_table(job.folder / "history.parquet").to_pylist()
+    best = min(history, key=lambda record: record["validation_loss"])
+    model = load(job.folder)
+    job.metrics["pretrain.parameters"] = float(sum(p.numel() for p in model.parameters()))
+    job.metrics["pretrain.best_epoch"] = float(best["epoch"])
+    for name in ("loss", "reconstruction", "contrastive"):
+        for part in ("train", "validation"):
+            job.metrics[f"pretrain.{part}_{name}"] = float(best[f"{part}_{name}"])
+    bfloat16 = config.pretrain.precision == "bfloat16" or (
+        config.pretrain.precision == "auto" and has_bfloat16()
+    )
+    job.facts["pretrain.precision"] = "bfloat16" if bfloat16 else "float32"
+    job.facts["windows.reader"] = config.reader

@@ -1,0 +1,42 @@
+"""Stage `probes`: read properties of networks from their embeddings, beside baselines and controls."""
+
+from sane_core.embedding.files import read_embeddings
+from sane_core.probing.zoo import probe_zoo
+from schemas.config.embed import EmbedConfig
+from schemas.config.probe import ProbeConfig
+from schemas.records import Record
+from tasks.progress import progress_bar
+from tasks.stage import stage
+from tasks.store_records import Job, OpenArtifact
+
+
+class ProbeStage(Record):
+    """The configuration of probing with the chunk sizes for the untrained control."""
+
+    probe: ProbeConfig
+    embed: EmbedConfig
+
+
+@stage("probes")
+def probe(
+    job: Job,
+    config: ProbeStage,
+    seed: int,
+    tokens: OpenArtifact,
+    model: OpenArtifact,
+    embeddings: OpenArtifact,
+) -> None:
+    """Fit ridge probes for every embedding, baseline and control (paper §5.1)."""
+    pooled = read_embeddings(embeddings.file("embeddings.parquet"))
+    with progress_bar("probe", 5, "steps") as bar:
+        metrics = probe_zoo(
+            tokens.folder,
+            model.folder,
+            pooled,
+            config.probe,
+            config.embed,
+            seed,
+            job.folder,
+            bar.advance,
+        )
+    job.metrics.update(metrics)

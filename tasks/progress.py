@@ -1,0 +1,60 @@
+"""A progress bar with a rate and an estimate, on the terminal's error stream."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class RateColumn(ProgressColumn):
+    """Steps per second."""
+
+    def render(self, task: Task) -> Text:
+        """Render the speed, or nothing before it is known."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "")
+
+
+class Bar:
+    """One stage's bar."""
+
+    def __init__(self, progress: Progress, task: int) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, steps: float = 1, note: str = "") -> None:
+        """Go on by some steps."""
+        self._progress.update(self._task, advance=steps, note=note)  # type: ignore[arg-type]
+
+    def reach(self, step: float, total: float, note: str = "") -> None:
+        """Go to a step of a total that may only be known now."""
+        self._progress.update(self._task, completed=step, total=total, note=note)  # type: ignore[arg-type]
+
+
+@contextmanager
+def progress_bar(name: str, total: float | None, unit: str) -> Iterator[Bar]:
+    """Show a bar while the block runs; without a terminal only its end is printed."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(name, total=total, unit=unit, note="")
+        yield Bar(progress, task)

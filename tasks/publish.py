@@ -1,0 +1,119 @@
+"""Put a run's outcome where people look: the HTML page, `results.json`, a markdown summary."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sane_core.reporting.page import ZooReport as PageZoo
+from sane_core.reporting.page import write_page
+from sane_core.reporting.table import Table
+from schemas.config.benchmark import BenchmarkConfig
+from schemas.errors import StoreError
+
+HEADLINES = (
+    "probe.r2.test_accuracy.sane_selected",
+    "probe.r2.test_accuracy.statistics",
+    "probe.r2.epoch.sane_selected",
+    "probe.r2.epoch.statistics",
+    "probe.r2.generalization_gap.sane_selected",
+    "probe.r2.generalization_gap.statistics",
+    "generation.accuracy.sub.epoch0",
+    "generation.accuracy.prompts.epoch0",
+    "generation.accuracy.prompts_selected.epoch0",
+    "generation.accuracy.noise.epoch0",
+    "generation.accuracy.sub.epoch1",
+    "generation.accuracy.scratch.epoch1",
+    "pretrain.validation_reconstruction",
+)
+
+
+@dataclass(frozen=True)
+class ZooReport:
+    """One zoo's share of the page.
+
+    Attributes:
+        zoo: Name of the zoo.
+        folder: Folder of the report artifact: figures and tables.
+        metrics: Flat metric name -> value.
+        facts: Named facts.
+        digests: Stage -> content digest.
+    """
+
+    zoo: str
+    folder: Path
+    metrics: Mapping[str, float]
+    facts: Mapping[str, str]
+    digests: Mapping[str, str]
+
+
+def results(config: BenchmarkConfig, reports: Sequence[ZooReport]) -> dict[str, object]:
+    """Return flat results; with more than one zoo, names are prefixed by the zoo's."""
+    flat: dict[str, object] = {"benchmark": config.name, "seed": config.seed}
+    for report in reports:
+        prefix = f"{report.zoo}." if len(reports) > 1 else ""
+        digests = {f"digest.{stage}": digest for stage, digest in report.digests.items()}
+        for name, value in ({**report.metrics, **report.facts, **digests}).items():
+            flat[prefix + name] = value
+    return flat
+
+
+def publish_page(
+    out: Path,
+    config: BenchmarkConfig,
+    reports: Sequence[ZooReport],
+    costs: Sequence[tuple[str, str, float, bool]],
+    provenance: Mapping[str, str],
+) -> Path:
+    """Write `report.html`, `results.json` and each zoo's figures and tables into a folder.
+
+    Raises:
+        StoreError: If the folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for report in reports:
+            shutil.copytree(
+                report.folder / "figures", out / "figures" / report.zoo, dirs_exist_ok=True
+            )
+        flat = results(config, reports)
+        (out / "results.json").write_text(json.dumps(flat, indent=2, sort_keys=True) + "\n")
+        zoos = [
+            PageZoo(report.zoo, report.folder, report.metrics, report.facts) for report in reports
+        ]
+        return write_page(out, config.name, zoos, cost_table(costs), provenance)
+    except OSError as error:
+        raise StoreError(
+            f"report folder {out} cannot be written ({error.strerror}): choose another --out"
+        ) from error
+
+
+def cost_table(costs: Sequence[tuple[str, str, float, bool]]) -> Table:
+    """Return what each stage cost when it was made, and whether this run made it."""
+    rows = [
+        (zoo, stage, f"{seconds:.1f}", "yes" if cached else "no")
+        for zoo, stage, seconds, cached in costs
+    ]
+    return Table(
+        title="What each stage cost",
+        columns=("zoo", "stage", "seconds", "from the store"),
+        rows=tuple(rows),
+        notes=("Wall time when the stage was made, on the machine that made it.",),
+    )
+
+
+def markdown_summary(
+    config: BenchmarkConfig, reports: Sequence[ZooReport], page: Path, tracked: str
+) -> str:
+    """Return the headline numbers in markdown, with the way to the page and the MLflow run."""
+    lines = [f"# {config.name}", "", f"- Report: `{page.resolve()}`", f"- MLflow: {tracked}", ""]
+    for report in reports:
+        lines += [f"## {report.zoo}", "", "| metric | value |", "|---|---|"]
+        lines += [f"| `{name}` | {value:.4f} |" for name, value in headlines(report)]
+    return "\n".join(lines)
+
+
+def headlines(report: ZooReport) -> list[tuple[str, float]]:
+    """Return the headline metrics that there are."""
+    return [(name, report.metrics[name]) for name in HEADLINES if name in report.metrics]

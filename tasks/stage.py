@@ -1,0 +1,108 @@
+"""What makes a function a stage: a Prefect task over the store, cached, retryable.
+
+`@stage("tokens")` turns `make(job, config, seed, **opened inputs)`, which writes files into
+`job.folder`, into a task `stage(config, at=place, **artifacts) -> Artifact`. The store is the truth;
+Prefect's cache entry lies in the artifact's own folder and is dropped with it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import CacheKeyFnPolicy
+from prefect.context import TaskRunContext
+from pydantic import Field
+
+from schemas.errors import SaneError
+from schemas.records import Artifact, Record
+from tasks.keys import stage_key
+from tasks.store import Store
+from tasks.store_records import Job
+
+RETRIES = 2
+RETRY_DELAYS = [2.0, 10.0]
+
+
+class Place(Record):
+    """Where a stage runs: the store, the run's seed."""
+
+    store: str = Field(description="a folder or an fsspec URI")
+    seed: int = Field(ge=0)
+
+
+class Stage:
+    """A stage: its name, its key, and the Prefect task that makes its artifact."""
+
+    def __init__(self, name: str, make: Callable[..., None]) -> None:
+        self.name = name
+        self.make = make
+        self.module = make.__module__
+        self.task: Task[..., Artifact] = task(
+            name=name,
+            description=make.__doc__,
+            cache_policy=CacheKeyFnPolicy(cache_key_fn=self._cache_key),
+            persist_result=True,
+            result_serializer="json",
+            cache_result_in_memory=False,
+            retries=RETRIES,
+            retry_delay_seconds=RETRY_DELAYS,
+            retry_jitter_factor=0.5,
+            retry_condition_fn=is_transient,
+        )(self._run)
+
+    def __call__(self, config: Record, *, at: Place, **inputs: Artifact) -> Artifact:
+        """Make the artifact without Prefect, or return it if the store has it."""
+        return self._run(config, at, inputs)
+
+    def submit(self, config: Record, *, at: Place, **inputs: Artifact) -> Artifact:
+        """Make the artifact as a task of the current flow run."""
+        storage = Path(at.store).resolve() if _is_local(at.store) else None
+        return self.task.with_options(result_storage=storage)(config, at, inputs)
+
+    def key(self, config: Record, at: Place, inputs: dict[str, Artifact]) -> str:
+        """Return the stage key: a hash of code, configuration, inputs, seed and versions."""
+        return stage_key(self.name, self.module, config, inputs, at.seed)
+
+    def find(self, config: Record, *, at: Place, **inputs: Artifact) -> Artifact | None:
+        """Return the artifact if the store has it."""
+        return Store(at.store).find(self.name, self.key(config, at, inputs))
+
+    def _run(self, config: Record, at: Place, inputs: dict[str, Artifact]) -> Artifact:
+        store = Store(at.store)
+
+        def make(job: Job) -> None:
+            opened = {name: store.open(artifact) for name, artifact in inputs.items()}
+            self.make(job, config, at.seed, **opened)
+
+        key = self.key(config, at, inputs)
+        artifact, _ = store.get_or_make(
+            self.name, key, make, config=config, inputs=inputs, seed=at.seed
+        )
+        return artifact
+
+    def _cache_key(self, context: TaskRunContext, parameters: dict[str, Any]) -> str | None:
+        del context
+        config, at, inputs = parameters["config"], parameters["at"], parameters["inputs"]
+        store, key = Store(at.store), self.key(config, at, inputs)
+        if store.find(self.name, key) is None:
+            store.forget(self.name, key)
+        return store.result_key(self.name, key) if _is_local(at.store) else None
+
+
+def stage(name: str) -> Callable[[Callable[..., None]], Stage]:
+    """Turn `make(job, config, seed, **inputs)` into a stage called `name`."""
+    return lambda make: Stage(name, make)
+
+
+def _is_local(store: str) -> bool:
+    return "://" not in store
+
+
+def is_transient(task: Any, run: Any, state: Any) -> bool:
+    """Return whether a failed task is worth another try: not for explained errors or bad values."""
+    del task, run
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, OSError | ConnectionError | TimeoutError) and not isinstance(
+        error, SaneError
+    )

@@ -1,0 +1,163 @@
+"""What the store hands out and writes down: jobs, opened artifacts, manifests, names of places."""
+
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from schemas.errors import DamagedArtifact, StoreError
+from schemas.records import Artifact, Manifest
+from tasks.keys import ROOT, canonical_config, recorded_versions
+from tasks.store_files import MANIFEST, content_digest, describe, is_safe_name
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass
+class Job:
+    """One attempt at an artifact.
+
+    Attributes:
+        folder: Empty at the start; its files become the artifact.
+        scratch: Outlives a killed or failed attempt, so that a stage resumes from its own
+            checkpoints here (write them to a temporary name, then rename); removed after the
+            commit.
+        metrics: Flat metric names and values, for the manifest.
+        facts: Named facts, for the manifest, e.g. the reader used.
+    """
+
+    stage: str
+    key: str
+    folder: Path
+    scratch: Path
+    metrics: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    committed: Artifact | None = None
+
+    @property
+    def artifact(self) -> Artifact:
+        """The committed artifact.
+
+        Raises:
+            RuntimeError: The job has not been committed yet.
+        """
+        if self.committed is None:
+            raise RuntimeError(f"{self.stage}/{self.key} is not committed yet")
+        return self.committed
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a key was made from, for the manifest."""
+
+    kind: str
+    config: BaseModel | Mapping[str, object]
+    inputs: Mapping[str, Artifact]
+    seed: int
+
+
+@dataclass(frozen=True)
+class OpenArtifact:
+    """A verified artifact, on local disk."""
+
+    artifact: Artifact
+    folder: Path
+    manifest: Manifest
+
+    def file(self, name: str) -> Path:
+        """Return the path of one data file.
+
+        Raises:
+            KeyError: The artifact has no such file.
+        """
+        if name not in self.manifest.files:
+            raise KeyError(f"{self.artifact.uri} has no file {name}, only {[*self.manifest.files]}")
+        return self.folder / name
+
+
+def place_of(stage: str, key: str) -> str:
+    """Return the place of an artifact below the root of its store, `<stage>/<key>`.
+
+    Raises:
+        ValueError: A name that could lead out of the store.
+    """
+    for name in (stage, key):
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"stage and key must match {_NAME.pattern}, got {name!r}")
+    return f"{stage}/{key}"
+
+
+def place_in_uri(artifact: Artifact) -> str:
+    """Return the place that the last two names of an artifact's URI say.
+
+    Raises:
+        StoreError: The URI does not end in a stage and a key.
+    """
+    try:
+        stage, key = artifact.uri.rstrip("/").split("/")[-2:]
+        return place_of(stage, key)
+    except ValueError:
+        raise StoreError(f"an artifact's URI ends in <stage>/<key>, got {artifact.uri}") from None
+
+
+def write_manifest(job: Job, origin: Origin, seconds: float) -> Manifest:
+    """Return the manifest of the files that a job has written.
+
+    Raises:
+        ValueError: No data file was written, or one that cannot be part of an artifact.
+    """
+    files = describe(job.folder)
+    if not files:
+        raise ValueError(f"stage {job.stage} wrote no data file into its folder")
+    return Manifest(
+        stage=job.stage,
+        key=job.key,
+        digest=content_digest(files),
+        kind=origin.kind,
+        config=canonical_config(origin.config),
+        inputs=dict(origin.inputs),
+        files=files,
+        metrics={name: float(value) for name, value in job.metrics.items()},
+        facts={name: str(value) for name, value in job.facts.items()},
+        seed=origin.seed,
+        versions=recorded_versions(),
+        git_revision=git_revision(),
+        seconds=seconds,
+    )
+
+
+def read_manifest(text: bytes, place: str) -> Manifest:
+    """Return a manifest that agrees with itself and its place.
+
+    Raises:
+        DamagedArtifact: It does not; names of files that would lead out of the folder included.
+    """
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError:
+        raise DamagedArtifact(f"{MANIFEST} cannot be read") from None
+    for name in manifest.files:
+        if not is_safe_name(name):
+            raise DamagedArtifact(f"{MANIFEST} lists {name!r}, which is no name of a data file")
+    if f"{manifest.stage}/{manifest.key}" != place:
+        raise DamagedArtifact(f"{MANIFEST} is that of {manifest.stage}/{manifest.key}")
+    if content_digest(manifest.files) != manifest.digest:
+        raise DamagedArtifact(f"{MANIFEST} was altered: its digest is not that of its files")
+    return manifest
+
+
+@cache
+def git_revision(root: Path = ROOT) -> str | None:
+    """Return the commit of the sources, `-dirty` if they differ; None outside a checkout."""
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        told = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return told.stdout.strip() if told.returncode == 0 else None

@@ -1,0 +1,14 @@
+"""Stage `tokens`: align, standardize and tokenize a zoo."""
+
+from sane_core.weights.preprocess import SPLITS, preprocess_zoo
+from schemas.config.preprocess import PreprocessConfig
+from tasks.progress import progress_bar
+from tasks.stage import stage
+from tasks.store_records import Job, OpenArtifact
+
+
+@stage("tokens")
+def preprocess(job: Job, config: PreprocessConfig, seed: int, zoo: OpenArtifact) -> None:
+    """Align to one reference, standardize by the train split, tokenize to Parquet."""
+    with progress_bar("preprocess", len(SPLITS), "splits") as bar:
+        job.metrics.update(preprocess_zoo(zoo.folder, config, seed, job.folder, bar.advance))

@@ -1,0 +1,48 @@
+"""Stage `windows`: cut tokens into windows with permuted views and compile them for FFCV."""
+
+import pyarrow.parquet as pq
+
+from sane_core.weights.files import read_tokens
+from sane_core.weights.layers import layers_of
+from sane_core.weights.symmetry import groups_of
+from sane_core.windows.beton import verify_beton
+from sane_core.windows.compile import cut_windows
+from sane_core.windows.write import write_beton
+from sane_core.zoo.architectures import architecture_named
+from schemas.config.windows import WindowsConfig
+from tasks.progress import progress_bar
+from tasks.stage import stage
+from tasks.store_records import Job, OpenArtifact
+
+SPLITS = ("train", "validation")
+
+
+@stage("windows")
+def compile_windows(job: Job, config: WindowsConfig, seed: int, tokens: OpenArtifact) -> None:
+    """Write and verify `train.beton` and `validation.beton`."""
+    checkpoints = pq.read_table(
+        tokens.file("checkpoints.parquet"), columns=["architecture", "epoch"]
+    )
+    architecture = architecture_named(checkpoints["architecture"][0].as_py())
+    epochs = config.epochs(max(checkpoints["epoch"].to_pylist()))
+    lowest = []
+    with progress_bar("windows", len(SPLITS), "splits") as bar:
+        for split in SPLITS:
+            chosen = read_tokens(tokens.folder / "tokens", split, epochs)
+            windows, covered = cut_windows(
+                chosen,
+                layers_of(architecture.shapes()),
+                groups_of(architecture),
+                config,
+                seed,
+                job.scratch,
+            )
+            path = job.folder / f"{split}.beton"
+            write_beton(path, windows, config.dtype)
+            verify_beton(path)
+            lowest.append(covered.min())
+            job.metrics[f"windows.{split}.samples"] = float(len(windows.runs))
+            job.metrics[f"windows.{split}.bytes"] = float(path.stat().st_size)
+            job.metrics[f"windows.{split}.mean_coverage"] = float(covered.mean())
+            bar.advance()
+    job.metrics["windows.minimum_coverage"] = float(min(lowest))

@@ -1,0 +1,184 @@
+"""Tiny artifacts with plausible numbers, as the stages write them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sane_core.reporting.draw import ReportSources, draw_report
+from schemas.tables import CHECKPOINTS, LAYERS
+
+EPOCHS = 6
+SPLITS = ("train",) * 5 + ("validation",) * 2 + ("test",) * 2
+TARGETS = ("test_accuracy", "epoch", "generalization_gap")
+FEATURES = (
+    "weights",
+    "statistics",
+    "sane_mean",
+    "sane_layers",
+    "sane_selected",
+    "untrained_mean",
+    "untrained_layers",
+    "pca_mean",
+    "pca_layers",
+)
+METHODS = (
+    "sub",
+    "kde30",
+    "boot",
+    "gauss",
+    "prompts",
+    "prompts_selected",
+    "best_prompt",
+    "noise",
+    "interpolation",
+    "average",
+    "reconstruction",
+    "scratch",
+)
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> ReportSources:
+    """Write every artifact a report is drawn from."""
+    root = tmp_path_factory.mktemp("artifacts")
+    rng = np.random.default_rng(0)
+    for name, write in (
+        ("zoo", _write_zoo),
+        ("tokens", _write_layers),
+        ("model", _write_history),
+        ("probe", _write_probes),
+        ("generation", _write_generation),
+    ):
+        (root / name).mkdir()
+        write(root / name, rng)
+    metrics = {
+        "preprocess.squared_distance.before": 80.5,
+        "preprocess.squared_distance.after": 53.25,
+        "pretrain.validation_reconstruction": 0.039,
+        "pretrain.latents_per_weight": 1.96,
+        "pretrain.parameters": 1_430_000.0,
+        "generation.accuracy.sub.epoch0": 0.9301,
+        "generation.accuracy.prompts.epoch0": 0.9202,
+        "generation.accuracy.noise.epoch0": 0.9153,
+        "probe.r2.epoch.sane_selected": 0.9712,
+        "probe.r2.epoch.sane_selected.low": 0.9511,
+        "probe.r2.epoch.sane_selected.high": 0.9813,
+        "probe.r2.epoch.statistics": 0.9894,
+    }
+    facts = {"windows.reader": "ffcv", "pretrain.precision": "bfloat16"}
+    folders = [root / name for name in ("zoo", "tokens", "model", "probe", "generation")]
+    return ReportSources(*folders, metrics=metrics, facts=facts)
+
+
+@pytest.fixture(scope="session")
+def report(sources: ReportSources, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Draw the whole report once."""
+    folder = tmp_path_factory.mktemp("report")
+    draw_report(sources, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def report_without_experiments(
+    sources: ReportSources, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Draw the report of a run that only pretrained."""
+    folder = tmp_path_factory.mktemp("report")
+    draw_report(replace(sources, probe=None, generation=None), folder)
+    return folder
+
+
+def _write_zoo(folder: Path, rng: np.random.Generator) -> None:
+    rows = [
+        {"run": run, "epoch": epoch, "split": split, "architecture": "digits-cnn"}
+        | {
+            f"{part}_accuracy": 1 - 0.9 / (epoch + 1 + rng.random())
+            for part in ("train", "validation")
+        }
+        | {"test_accuracy": 1 - 0.95 / (epoch + 1 + rng.random()), "generalization_gap": 0.01}
+        for run, split in enumerate(SPLITS)
+        for epoch in range(EPOCHS)
+    ]
+    table = pa.Table.from_pylist(rows, schema=CHECKPOINTS)
+    pq.write_table(table, folder / "checkpoints.parquet")
+
+
+def _write_layers(folder: Path, rng: np.random.Generator) -> None:
+    del rng
+    names = {"conv1": (8, 0.31), "conv2": (6, 0.22), "fc1": (20, 0.19), "fc2": (10, 0.27)}
+    rows = [
+        {"l": i, "name": name, "tokens": tokens, "mean": 0.0, "std": std}
+        for i, (name, (tokens, std)) in enumerate(names.items())
+    ]
+    frame = pl.DataFrame(rows).with_columns(
+        architecture=pl.lit("digits-cnn"), has_bias=pl.lit(True)
+    )
+    frame = frame.with_columns(c_out=pl.col("tokens"), c_r=pl.lit(9)).select(LAYERS.names)
+    frame.write_parquet(folder / "layers.parquet")
+
+
+def _write_history(folder: Path, rng: np.random.Generator) -> None:
+    falling = np.geomspace(1, 0.05, 8)
+    columns = {"epoch": np.arange(1, 9), "learning_rate": falling * 1e-3}
+    for part in ("train", "validation"):
+        for loss, size in (("loss", 1), ("reconstruction", 1), ("contrastive", 3)):
+            columns[f"{part}_{loss}"] = size * falling * (1 + 0.05 * rng.random(8))
+    pl.DataFrame(columns).write_parquet(folder / "history.parquet")
+
+
+def _write_probes(folder: Path, rng: np.random.Generator) -> None:
+    probes, predictions = [], []
+    for target in TARGETS:
+        for i, features in enumerate(FEATURES):
+            r2 = 0.95 - 0.07 * i if (features, target) != ("weights", "epoch") else -7.58
+            probes.append(
+                {"features": features, "target": target, "dimensions": 10 * (i + 1)}
+                | {"regularization": 0.003, "validation_r2": r2 + 0.011, "test_r2": r2}
+                | {"low": r2 - 0.031, "high": r2 + 0.022}
+            )
+            truth = np.tile(np.linspace(0, 1, EPOCHS), 2)
+            found = truth + 0.05 * rng.standard_normal(len(truth))
+            predictions += [
+                {"features": features, "target": target, "run": 7 + row // EPOCHS}
+                | {"epoch": row % EPOCHS, "truth": truth[row], "prediction": found[row]}
+                for row in range(len(truth))
+            ]
+    pl.DataFrame(probes).write_parquet(folder / "probes.parquet")
+    pl.DataFrame(predictions).write_parquet(folder / "predictions.parquet")
+
+
+def _write_generation(folder: Path, rng: np.random.Generator) -> None:
+    start = {"scratch": 0.1, "gauss": 0.62, "average": 0.71, "reconstruction": 0.89}
+    accuracy, samples, front = [], [], []
+    for i, method in enumerate(METHODS):
+        for repeat in range(3):
+            first = start.get(method, 0.93 - 0.004 * i)
+            for model in range(1 if method in ("average", "best_prompt") else 4):
+                for epoch, left in ((0, 1.0), (1, 0.7), (5, 0.4), (25, 0.1)):
+                    value = 0.955 - (0.955 - first) * left + 0.006 * rng.standard_normal()
+                    accuracy.append((method, repeat, model, epoch, float(value)))
+            overlap = 1.0 if "prompt" in method else 0.4 + 0.02 * i
+            samples.append((method, repeat, first + 0.01, first - 0.02, overlap, 0.4, 2.0 + i))
+    for i, sampler in enumerate(("sane", "noise", "interpolation")):
+        for knob in (0.05, 0.1, 0.2, 0.3, 0.5):
+            for seed in range(3):
+                value, overlap = 0.95 - (0.1 + 0.02 * i) * knob, 0.7 - 0.6 * knob
+                jitter = 0.005 * rng.standard_normal(2)
+                front.append(
+                    (sampler, knob, seed, value + jitter[0], overlap + jitter[1], value - 0.02)
+                )
+    keys = ["method", "repeat"]
+    scores = ["validation_accuracy", "candidate_accuracy", "overlap", "mutual_overlap", "distance"]
+    points = ["sampler", "knob", "seed", "accuracy", "overlap", "candidate_accuracy"]
+    for name, rows, columns in (
+        ("accuracy", accuracy, [*keys, "model", "epoch", "test_accuracy"]),
+        ("samples", samples, keys + scores),
+        ("front", front, points),
+    ):
+        frame = pl.DataFrame(rows, schema=columns, orient="row")
+        frame.write_parquet(folder / f"{name}.parquet")
