@@ -27,7 +27,7 @@ CHECKPOINTS = pa.schema(
         ("last_token", pa.int64()),
     ]
 )
-"""A row per (run, epoch); `first_token`/`last_token` are its rows in the tokens table of its split."""
+"""A row per (run, epoch); `first_token`, `last_token`: its rows in its split's tokens table."""
 
 WEIGHTS = pa.schema(
     [
@@ -63,7 +63,7 @@ ALIGNMENT = pa.schema(
         ("permutation", pa.list_(pa.int32())),
     ]
 )
-"""A row per (run, permutation group): unit i of the aligned run is unit permutation[i] of the original."""
+"""A row per (run, group): unit i of the aligned run is unit permutation[i] of the original."""
 
 
 def tokens_schema(d_t: int) -> pa.Schema:

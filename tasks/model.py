@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -30,7 +31,7 @@ class PretrainStage(Record):
     """The configuration of pretraining with what it takes from the windows stage."""
 
     pretrain: PretrainConfig
-    reader: str
+    reader: Literal["ffcv", "numpy"]
 
 
 @stage("model")
@@ -94,7 +95,8 @@ def _failure(scratch: Path, code: int) -> SaneError:
     except FileNotFoundError:
         last = (scratch / "worker.log").read_text().strip().splitlines()[-1:] or ["no output"]
         return SaneError(
-            f"pretraining stopped with exit code {code} ({last[0]}): run the same command again to resume"
+            f"pretraining stopped with exit code {code} ({last[0]}): "
+            "run the same command again to resume"
         )
     failure = SaneError(error["message"])
     failure.exit_code = error["exit_code"]

@@ -1,4 +1,4 @@
-"""Stage `probes`: read properties of networks from their embeddings, beside baselines and controls."""
+"""Stage `probes`: read properties of networks from embeddings, beside baselines and controls."""
 
 from sane_core.embedding.files import read_embeddings
 from sane_core.probing.zoo import probe_zoo

@@ -1,8 +1,8 @@
 """What makes a function a stage: a Prefect task over the store, cached, retryable.
 
 `@stage("tokens")` turns `make(job, config, seed, **opened inputs)`, which writes files into
-`job.folder`, into a task `stage(config, at=place, **artifacts) -> Artifact`. The store is the truth;
-Prefect's cache entry lies in the artifact's own folder and is dropped with it.
+`job.folder`, into a task `stage(config, at=place, **artifacts) -> Artifact`. The store is the
+truth; Prefect's cache entry lies in the artifact's own folder and is dropped with it.
 """
 
 from collections.abc import Callable

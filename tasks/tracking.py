@@ -21,6 +21,7 @@ from schemas.errors import DiskFull, SaneError, UserError
 from schemas.records import Artifact, Manifest
 from tasks.locks import file_lock
 from tasks.tracking_content import (
+    EXPERIMENT_TAGS,
     PARENT,
     Content,
     StageName,
@@ -135,9 +136,8 @@ class Tracking:
                 self._place[0].set_terminated(run, "FINISHED", end_time=_now())
             # A retry finds in the store what its own first attempt made: that is no cache hit.
             made_here = not unfinished and child.data.tags.get(PARENT) == parent
-            reused = cached and not made_here
-            added = benchmark_content(name, manifest, run, cached=reused, zoos=self._zoos)
-            self._add(parent, added)
+            source = run if cached and not made_here else None
+            self._add(parent, benchmark_content(name, manifest, source, self._zoos))
         return run if unfinished else None
 
     def log_files(self, run: str, *sources: Path, to: str | None = None) -> None:
@@ -195,7 +195,7 @@ class Tracking:
         if found is None:
             artifacts = None if is_server(self.config.uri) else self.config.artifacts
             try:
-                return str(client.create_experiment(name, artifact_location=artifacts))
+                return str(client.create_experiment(name, artifacts, dict(EXPERIMENT_TAGS)))
             except MlflowException:
                 # On a server another process may have been faster.
                 found = client.get_experiment_by_name(name)

@@ -11,6 +11,8 @@ from tasks.tracking_names import flat_parameters, flat_tags, split_metrics
 from tasks.tracking_places import FlowRunRef
 
 PARENT = "mlflow.parentRunId"
+# Without it, MLflow's page shows an experiment as conversations with a language model.
+EXPERIMENT_TAGS: Mapping[str, str] = {"mlflow.experimentKind": "custom_model_development"}
 NO_TEXTS: Mapping[str, str] = {}
 
 
@@ -36,7 +38,7 @@ class StageName(NamedTuple):
 
 def benchmark_tags(flow_run: FlowRunRef | None) -> dict[str, str]:
     """Return the tags of a benchmark's run, with the way back to its flow run."""
-    tags: dict[str, object] = {"sane.kind": "benchmark"}
+    tags: dict[str, object] = {"sane.kind": "benchmark", "mlflow.source.name": "sane"}
     if flow_run:
         link = f"[{flow_run.id}]({flow_run.url})" if flow_run.url else flow_run.id
         tags["prefect.flow_run_id"] = flow_run.id
@@ -51,6 +53,7 @@ def stage_tags(
     """Return the tags that a stage's run has from its first moment, and is found by."""
     tags = {
         PARENT: parent,
+        "mlflow.source.name": "sane",
         "mlflow.source.git.commit": manifest.git_revision,
         "sane.kind": "stage",
         "sane.stage": name.stage,
@@ -73,22 +76,21 @@ def stage_content(manifest: Manifest) -> Content:
 
 
 def benchmark_content(
-    name: StageName, manifest: Manifest, child: str, *, cached: bool, zoos: int
+    name: StageName, manifest: Manifest, cached_from: str | None, zoos: int
 ) -> Content:
     """Return what a stage adds to the run of its benchmark.
 
     Args:
         name: The stage.
         manifest: What it made or found.
-        child: The stage's own run, maybe of an earlier benchmark.
-        cached: Whether this benchmark found the artifact in the store.
+        cached_from: The stage's run, if this benchmark found the artifact in the store.
         zoos: Zoos in the benchmark.
     """
     measured = {**manifest.metrics, f"seconds.{name.stage}": manifest.seconds}
     named = {benchmark_metric(metric, name.zoo, zoos): v for metric, v in measured.items()}
     metrics, not_finite = split_metrics(named)
-    tags = {f"run.{name.label}": child, f"cached.{name.label}": "true" if cached else None}
-    return Content(metrics, tags=flat_tags(tags) | not_finite)
+    cached = {f"cached.{name.label}": "true", f"run.{name.label}": cached_from}
+    return Content(metrics, tags=not_finite | (flat_tags(cached) if cached_from else {}))
 
 
 def benchmark_metric(name: str, zoo: str | None, zoos: int) -> str:

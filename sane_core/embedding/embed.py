@@ -58,7 +58,7 @@ def _run(
     chunks = split_with_halo(sequences.shape[1], config.chunk, config.halo)
     results = []
     for start in range(0, len(sequences), config.batch):
-        part = torch.from_numpy(sequences[start : start + config.batch])
+        part = torch.tensor(sequences[start : start + config.batch])
         passes = [
             step(
                 part[:, c.low : c.high],

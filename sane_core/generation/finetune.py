@@ -4,7 +4,8 @@ All models are one population: same images, same optimizer, same batch order for
 every origin, so that only the start differs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,10 +13,13 @@ from sane_core.zoo.architectures import Architecture
 from sane_core.zoo.images import Images
 from sane_core.zoo.population import Population, score, stack, train
 
+Origin = TypeVar("Origin", bound=Hashable)
+"""What a set of starting weights is called by the caller."""
+
 
 def finetune(
     architecture: Architecture,
-    starts: dict[str, dict[str, np.ndarray]],
+    starts: Mapping[Origin, Mapping[str, np.ndarray]],
     images: dict[str, Images],
     *,
     epochs: Sequence[int],
@@ -24,7 +28,7 @@ def finetune(
     seed: int,
     chunk: int,
     on_epoch: Callable[[], None] | None = None,
-) -> dict[str, dict[int, np.ndarray]]:
+) -> dict[Origin, dict[int, np.ndarray]]:
     """Train all models and score them on test images.
 
     Args:

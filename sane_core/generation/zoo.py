@@ -1,7 +1,7 @@
 """Generate from a whole zoo: samplers and baselines, fine-tuning, novelty, and the front (§5.2)."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +27,44 @@ from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.zoo import ZooConfig
 
-METHODS = 12
-"""Rows of the generation table, see `compare.draw_all`."""
+ONCE = ("prompts", "reconstruction", "prompts_selected", "best_prompt", "average")
+"""Methods that do not depend on the draw: they count once."""
+UNSELECTED = ("prompts", "reconstruction")
+"""Methods that report all their models at epoch 0, and fine-tune as many as there are samples."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Test accuracy of one model of a method's draw `repeat`, after fine-tuning for `epoch`."""
+
+    method: str
+    repeat: int
+    model: int
+    epoch: int
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One draw of a method.
+
+    Attributes:
+        method: Where the models come from.
+        repeat: Number of the draw.
+        validation_accuracy: Mean over the models kept.
+        candidate_accuracy: Mean validation accuracy over all candidates.
+        overlap: Mean over the models kept of the largest error overlap with a training model.
+        mutual_overlap: Mean error overlap between the models kept.
+        distance: Mean distance in weight space to the nearest training model.
+    """
+
+    method: str
+    repeat: int
+    validation_accuracy: float
+    candidate_accuracy: float
+    overlap: float
+    mutual_overlap: float
+    distance: float
 
 
 def generate_from_zoo(
@@ -84,11 +120,9 @@ def generate_from_zoo(
         generator, prompts.latents, prompts.weights, images["test"], wrong, config, seed, on_step
     )
 
-    pq.write_table(pa.Table.from_pylist(accuracy), folder / "accuracy.parquet")
-    pq.write_table(pa.Table.from_pylist(summary), folder / "samples.parquet")
-    pq.write_table(
-        pa.Table.from_pylist([asdict(point) for point in front]), folder / "front.parquet"
-    )
+    for name, rows in (("accuracy", accuracy), ("samples", summary), ("front", front)):
+        table = pa.Table.from_pylist([asdict(row) for row in rows])
+        pq.write_table(table, folder / f"{name}.parquet")
     _write_samples(folder / "samples", draws[0]["sub"].weights)
     return _accuracy_metrics(accuracy) | _summary_metrics(summary) | _front_metrics(front)
 
@@ -137,17 +171,17 @@ def _summarize(
     test: Images,
     training_wrong: np.ndarray,
     training: Weights,
-) -> dict[str, object]:
+) -> Summary:
     correct, _ = score(generator.architecture, stack(generator.architecture, samples.weights), test)
-    return {
-        "method": method,
-        "repeat": repeat,
-        "validation_accuracy": float(samples.validation_accuracy.mean()),
-        "candidate_accuracy": float(samples.candidate_accuracy.mean()),
-        "overlap": float(error_overlap(~correct, training_wrong).mean()),
-        "mutual_overlap": mutual_overlap(~correct),
-        "distance": float(nearest_distance(samples.weights, training).mean()),
-    }
+    return Summary(
+        method=method,
+        repeat=repeat,
+        validation_accuracy=float(samples.validation_accuracy.mean()),
+        candidate_accuracy=float(samples.candidate_accuracy.mean()),
+        overlap=float(error_overlap(~correct, training_wrong).mean()),
+        mutual_overlap=mutual_overlap(~correct),
+        distance=float(nearest_distance(samples.weights, training).mean()),
+    )
 
 
 def _finetune(
@@ -158,19 +192,14 @@ def _finetune(
     config: GenerateConfig,
     seed: int,
     on_step: Callable[[], None] | None,
-) -> list[dict[str, object]]:
-    """Fine-tune the models of every draw; of all prompts and reconstructions, as many as samples.
-
-    Prompts, their selection and their average do not depend on the draw: they count once.
-    """
-    once = ("prompts", "reconstruction", "prompts_selected", "best_prompt", "average")
+) -> list[Accuracy]:
     starts = {
-        f"{method}/{repeat}": _first(
-            samples.weights, config.keep * (config.seeds if method in once else 1)
+        (method, repeat): _first(
+            samples.weights, config.keep * (config.seeds if method in ONCE else 1)
         )
         for repeat, methods in enumerate(draws)
         for method, samples in methods.items()
-        if method not in once or repeat == 0
+        if method not in ONCE or repeat == 0
     }
     tuned = finetune(
         generator.architecture,
@@ -183,28 +212,17 @@ def _finetune(
         chunk=recipe.chunk,
         on_epoch=on_step,
     )
-    rows = []
-    for origin, by_epoch in tuned.items():
-        method, repeat = origin.split("/")
-        rows += [
-            {
-                "method": method,
-                "repeat": int(repeat),
-                "model": i,
-                "epoch": epoch,
-                "test_accuracy": float(value),
-            }
-            for epoch, values in by_epoch.items()
-            for i, value in enumerate(values)
-            if epoch or method not in ("prompts", "reconstruction")
-        ]
-    for method in ("prompts", "reconstruction"):
-        weights = stack(generator.architecture, draws[0][method].weights)
-        correct, _ = score(generator.architecture, weights, images["test"])
-        rows += [
-            {"method": method, "repeat": 0, "model": i, "epoch": 0, "test_accuracy": float(value)}
-            for i, value in enumerate(correct.mean(1))
-        ]
+    rows = [
+        Accuracy(method, repeat, model, epoch, float(value))
+        for (method, repeat), by_epoch in tuned.items()
+        for epoch, values in by_epoch.items()
+        for model, value in enumerate(values)
+        if epoch or method not in UNSELECTED
+    ]
+    for method in UNSELECTED:
+        everything = stack(generator.architecture, draws[0][method].weights)
+        correct, _ = score(generator.architecture, everything, images["test"])
+        rows += [Accuracy(method, 0, i, 0, float(value)) for i, value in enumerate(correct.mean(1))]
     return rows
 
 
@@ -222,27 +240,27 @@ def _write_samples(folder: Path, weights: Weights) -> None:
         )
 
 
-def _accuracy_metrics(rows: list[dict[str, object]]) -> dict[str, float]:
+def _accuracy_metrics(rows: list[Accuracy]) -> dict[str, float]:
     groups: dict[str, list[float]] = {}
     for row in rows:
-        groups.setdefault(f"generation.accuracy.{row['method']}.epoch{row['epoch']}", []).append(
-            row["test_accuracy"]
-        )  # type: ignore[arg-type]
+        name = f"generation.accuracy.{row.method}.epoch{row.epoch}"
+        groups.setdefault(name, []).append(row.test_accuracy)
     metrics = {name: float(np.mean(values)) for name, values in groups.items()}
     return metrics | {f"{name}.std": float(np.std(values)) for name, values in groups.items()}
 
 
-def _summary_metrics(rows: list[dict[str, object]]) -> dict[str, float]:
-    metrics = {}
-    for method in dict.fromkeys(row["method"] for row in rows):
-        mine = [row for row in rows if row["method"] == method]
-        for name in ("candidate_accuracy", "overlap", "mutual_overlap", "distance"):
-            metrics[f"generation.{name}.{method}"] = float(np.mean([row[name] for row in mine]))  # type: ignore[arg-type]
-    return metrics
+def _summary_metrics(rows: list[Summary]) -> dict[str, float]:
+    return {
+        f"generation.{name}.{method}": float(
+            np.mean([getattr(row, name) for row in rows if row.method == method])
+        )
+        for method in dict.fromkeys(row.method for row in rows)
+        for name in ("candidate_accuracy", "overlap", "mutual_overlap", "distance")
+    }
 
 
 def _front_metrics(points: list[FrontPoint]) -> dict[str, float]:
-    metrics = {}
+    metrics: dict[str, float] = {}
     for sampler, knob in dict.fromkeys((point.sampler, point.knob) for point in points):
         mine = [point for point in points if (point.sampler, point.knob) == (sampler, knob)]
         for name in ("accuracy", "overlap"):

@@ -7,6 +7,7 @@ projection head is tied to the window length of pretraining.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,6 +29,12 @@ class AutoencoderShape:
     d_t: int
     window: int
     positions: tuple[int, int, int]
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "AutoencoderShape":
+        """Return the shape whose `dataclasses.asdict` went through JSON."""
+        n, l, k = fields["positions"]
+        return cls(int(fields["d_t"]), int(fields["window"]), (int(n), int(l), int(k)))
 
 
 class Autoencoder(nn.Module):
@@ -70,7 +77,7 @@ class Autoencoder(nn.Module):
     def decode(
         self, latents: torch.Tensor, positions: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Decode latents [batch, n, d_z] to tokens [batch, n, d_t] (Eq. 4); arguments as `encode`."""
+        """Decode latents [batch, n, d_z] to tokens [batch, n, d_t] (Eq. 4), else as `encode`."""
         x = self.latents_in(latents) + self.positions(positions)
         visible = visible_keys(lengths)
         for block in self.decoder:
@@ -103,7 +110,7 @@ class PositionEmbedding(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block without biases: attention, then a GELU MLP of four times the width."""
+    """Pre-norm transformer block without biases: attention, then a GELU MLP, 4 times as wide."""
 
     def __init__(self, d_model: int, heads: int) -> None:
         super().__init__()
@@ -159,7 +166,7 @@ class ProjectionHead(nn.Module):
 
 
 def visible_keys(lengths: torch.Tensor) -> torch.Tensor | None:
-    """Return which tokens may be attended to, bool [batch, 1, 1, n]; None where there is no padding."""
+    """Return which tokens may be attended to, bool [batch, 1, 1, n]; None: there is no padding."""
     real = lengths > 0
     return None if bool(real.all()) else real[:, None, None, :]
 

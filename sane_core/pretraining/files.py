@@ -43,8 +43,8 @@ def load(folder: Path) -> Autoencoder:
 def read_config(folder: Path) -> tuple[AutoencoderShape, AutoencoderConfig]:
     """Read what `Autoencoder` is built from."""
     described = json.loads((folder / "config.json").read_text())
-    shape = described["shape"] | {"positions": tuple(described["shape"]["positions"])}
-    return AutoencoderShape(**shape), AutoencoderConfig(**described["autoencoder"])
+    shape = AutoencoderShape.from_json(described["shape"])
+    return shape, AutoencoderConfig(**described["autoencoder"])
 
 
 def latents_per_weight(config: AutoencoderConfig, lengths: np.ndarray) -> float:

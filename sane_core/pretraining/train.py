@@ -10,7 +10,7 @@ Differs from the published code: the target is the clean view (denoising), not t
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,17 @@ from schemas.config.pretrain import PretrainConfig
 
 
 @dataclass(frozen=True)
+class Losses:
+    """What a window set costs: the total, Eq. 5 in units of the weights' variance, Eq. 6 in nats."""
+
+    loss: float
+    reconstruction: float
+    contrastive: float
+
+
+@dataclass(frozen=True)
 class EpochRecord:
-    """Losses of one epoch; reconstruction in units of the weights' variance, contrastive in nats."""
+    """Losses of one epoch, with noise while training and without it in validation."""
 
     epoch: int
     train_loss: float
@@ -70,82 +79,142 @@ def pretrain(
     Raises:
         ValueError: If the loss becomes NaN or infinite; names the epoch and step.
     """
-    model = build(shape, config.autoencoder, seed_for(seed, "autoencoder"))
-    batches = min(config.batch, len(np.unique(train.runs)))
-    plan = [_epoch_batches(train.runs, batches, seed, epoch) for epoch in range(config.epochs)]
-    steps = sum(len(epoch) for epoch in plan)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    plan = _Plan(train.runs, config, seed)
+    training = _Training(
+        build(shape, config.autoencoder, seed_for(seed, "autoencoder")), config, plan
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        config.learning_rate,
-        total_steps=steps + 1,
-        pct_start=0.3,
-        div_factor=25,
-        final_div_factor=1e4,
-    )
-    history: list[EpochRecord] = []
-    best = {name: value.clone() for name, value in model.state_dict().items()}
     if checkpoint and checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        schedule.load_state_dict(saved["schedule"])
-        history = [EpochRecord(**record) for record in saved["history"]]
-        best = saved["best"]
-    step = sum(len(epoch) for epoch in plan[: len(history)])
-    for epoch in range(len(history), config.epochs):
-        noise = torch.Generator().manual_seed(seed_for(seed, "noise", epoch))
-        totals = np.zeros(3)
-        model.train()
-        for batch in train.epoch_batches(plan[epoch]):
-            losses = _losses(model, batch, config, noise)
-            if not torch.isfinite(losses[0]):
-                raise ValueError(
-                    f"loss must stay finite, got {float(losses[0])} in epoch {epoch}, step {step}"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            losses[0].backward()
-            optimizer.step()
-            schedule.step()
-            step += 1
-            totals += [float(loss.detach()) for loss in losses]
-            if on_step:
-                on_step(step, steps, float(losses[0].detach()))
-        validated = validate(model, validation, config)
-        rate = float(schedule.get_last_lr()[0])
-        history.append(EpochRecord(epoch + 1, *(totals / len(plan[epoch])), *validated, rate))
-        if history[-1].validation_loss <= min(record.validation_loss for record in history):
-            best = {name: value.clone() for name, value in model.state_dict().items()}
+        training.load(checkpoint)
+    for epoch in range(len(training.history), config.epochs):
+        trained = training.epoch(train, epoch, on_step)
+        training.record(epoch, trained, validate(training.model, validation, config))
         if checkpoint:
-            _save(checkpoint, model, optimizer, schedule, history, best)
-    model.load_state_dict(best)
-    model.eval()
-    best_epoch = min(history, key=lambda record: record.validation_loss).epoch
-    return Pretrained(model, tuple(history), best_epoch)
+            training.save(checkpoint)
+    training.model.load_state_dict(training.best)
+    return Pretrained(training.model.eval(), tuple(training.history), training.best_epoch)
+
+
+class _Plan:
+    """The batches of every epoch, known from the start, so that any epoch can be gone on from."""
+
+    def __init__(self, runs: np.ndarray, config: PretrainConfig, seed: int) -> None:
+        self.seed = seed
+        size = min(config.batch, len(np.unique(runs)))
+        self.epochs = [
+            run_disjoint_batches(runs, size, rng_for(seed, "batches", epoch), drop_last=True)
+            for epoch in range(config.epochs)
+        ]
+
+    def steps(self, epochs: int | None = None) -> int:
+        """Return the steps of the first epochs, or of all."""
+        return sum(map(len, self.epochs[:epochs]))
+
+    def noise(self, epoch: int) -> torch.Generator:
+        """Return the source of an epoch's noise and choice of views."""
+        return torch.Generator().manual_seed(seed_for(self.seed, "noise", epoch))
+
+
+class _Training:
+    """Model, optimizer, schedule, history and best weights: all that a checkpoint holds."""
+
+    def __init__(self, model: Autoencoder, config: PretrainConfig, plan: _Plan) -> None:
+        self.model, self.config, self.plan = model, config, plan
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer,
+            config.learning_rate,
+            total_steps=plan.steps() + 1,
+            pct_start=0.3,
+            div_factor=25,
+            final_div_factor=1e4,
+        )
+        self.history: list[EpochRecord] = []
+        self.best = self._weights()
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of lowest validation loss, from 1."""
+        return min(self.history, key=lambda record: record.validation_loss).epoch
+
+    def epoch(
+        self, windows: WindowReader, epoch: int, on_step: Callable[[int, int, float], None] | None
+    ) -> Losses:
+        """Train for one epoch and return its mean losses."""
+        self.model.train()
+        noise = self.plan.noise(epoch)
+        step, steps = self.plan.steps(epoch), self.plan.steps()
+        rows = []
+        for batch in windows.epoch_batches(self.plan.epochs[epoch]):
+            losses = _losses(self.model, batch, self.config, noise)
+            self._step(losses[0], f"epoch {epoch + 1}, step {step + 1}")
+            step += 1
+            rows.append([float(loss.detach()) for loss in losses])
+            if on_step:
+                on_step(step, steps, rows[-1][0])
+        return Losses(*np.mean(rows, axis=0).tolist())
+
+    def record(self, epoch: int, trained: Losses, validated: Losses) -> None:
+        """Add an epoch to the history; keep its weights if it is the best so far."""
+        rate = float(self.schedule.get_last_lr()[0])
+        losses = (*astuple(trained), *astuple(validated))
+        self.history.append(EpochRecord(epoch + 1, *losses, rate))
+        if self.best_epoch == epoch + 1:
+            self.best = self._weights()
+
+    def save(self, path: Path) -> None:
+        """Write everything to a file, whole or not at all."""
+        saved = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "history": [asdict(record) for record in self.history],
+            "best": self.best,
+        }
+        temporary = path.with_suffix(".tmp")
+        torch.save(saved, temporary)
+        temporary.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from what `save` wrote."""
+        saved = torch.load(path, weights_only=True)
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.history = [EpochRecord(**record) for record in saved["history"]]
+        self.best = saved["best"]
+
+    def _step(self, loss: torch.Tensor, where: str) -> None:
+        if not torch.isfinite(loss):
+            raise ValueError(f"the loss must stay finite, got {float(loss)} in {where}")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in self.model.state_dict().items()}
 
 
 @torch.no_grad()
-def validate(
-    model: Autoencoder, windows: WindowReader, config: PretrainConfig
-) -> tuple[float, float, float]:
-    """Return (loss, reconstruction, contrastive) over all windows, without noise."""
+def validate(model: Autoencoder, windows: WindowReader, config: PretrainConfig) -> Losses:
+    """Return the mean losses over all windows, without noise."""
     model.eval()
     size = min(config.batch, len(np.unique(windows.runs)))
-    batches = run_disjoint_batches(windows.runs, size, np.random.default_rng(0), drop_last=False)
-    losses = [
-        [float(loss) for loss in _losses(model, batch, config, None)] + [len(batch.runs)]
-        for batch in windows.epoch_batches(batches)
-        if len(batch.runs) > 1
-    ]
-    table = np.array(losses)
-    means = np.average(table[:, :3], axis=0, weights=table[:, 3])
-    return float(means[0]), float(means[1]), float(means[2])
+    batches = run_disjoint_batches(windows.runs, size, rng_for(0, "validation"), drop_last=False)
+    rows, counts = [], []
+    for batch in windows.epoch_batches(batches):
+        rows.append([float(loss) for loss in _losses(model, batch, config, None)])
+        counts.append(len(batch.runs))
+    return Losses(*np.average(rows, axis=0, weights=counts).tolist())
 
 
 def autocast(precision: str) -> torch.autocast:
-    """Return the autocast of a precision; `auto` is bfloat16 where the processor multiplies in it."""
+    """Return the autocast of a precision; `auto` is bfloat16 where the processor has it."""
     enabled = precision == "bfloat16" or (precision == "auto" and has_bfloat16())
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
 
@@ -181,28 +250,3 @@ def _losses(
         reconstruction,
         contrastive,
     )
-
-
-def _epoch_batches(runs: np.ndarray, size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    batches = run_disjoint_batches(runs, size, rng_for(seed, "batches", epoch), drop_last=False)
-    return [batch for batch in batches if len(batch) > 1]
-
-
-def _save(
-    path: Path,
-    model: Autoencoder,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    history: list[EpochRecord],
-    best: dict[str, torch.Tensor],
-) -> None:
-    saved = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
-        "history": [asdict(record) for record in history],
-        "best": best,
-    }
-    temporary = path.with_suffix(".tmp")
-    torch.save(saved, temporary)
-    temporary.replace(path)

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -25,7 +26,7 @@ class TrainingJob(Record):
     """What the worker needs to know."""
 
     windows: str = Field(description="folder with train.beton and validation.beton")
-    reader: str = Field(description="ffcv or numpy")
+    reader: Literal["ffcv", "numpy"]
     folder: str = Field(description="gets the trained model")
     scratch: str = Field(description="keeps the resumable state, progress and errors")
     shape: dict[str, object] = Field(description="fields of AutoencoderShape")
@@ -45,8 +46,7 @@ def run(job: TrainingJob) -> None:
 
     torch.set_num_threads(job.threads)
     scratch = Path(job.scratch)
-    shape = AutoencoderShape(**job.shape)  # type: ignore[arg-type]
-    shape = AutoencoderShape(shape.d_t, shape.window, tuple(shape.positions))  # type: ignore[arg-type]
+    shape = AutoencoderShape.from_json(job.shape)
 
     def report(step: int, steps: int, loss: float) -> None:
         if step % 5 == 0 or step == steps:
@@ -55,7 +55,7 @@ def run(job: TrainingJob) -> None:
     train, validation = (
         open_windows(
             Path(job.windows) / f"{part}.beton", job.reader, d_t=shape.d_t, length=shape.window
-        )  # type: ignore[arg-type]
+        )
         for part in ("train", "validation")
     )
     trained = pretrain(train, validation, shape, job.config, job.seed, scratch / "state.pt", report)

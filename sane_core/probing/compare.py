@@ -52,11 +52,11 @@ def compare(
     test = split == "test"
     for target, values in targets.items():
         for name, rows in features.items():
-            sides = [
-                Split(rows[split == s], values[split == s], runs[split == s])
-                for s in ("train", "validation", "test")
-            ]
-            probe = fit_probe(*sides, config.lambdas)
+            train, validation, tested = (
+                Split(rows[split == side], values[split == side])
+                for side in ("train", "validation", "test")
+            )
+            probe = fit_probe(train, validation, tested, config.lambdas)
             rng = rng_for(seed, "probe bootstrap", target)
             low, high = bootstrap_r2(
                 values[test], probe.predictions, runs[test], rng, config.bootstraps

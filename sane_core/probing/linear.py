@@ -15,12 +15,10 @@ class Split:
     Attributes:
         features: float [rows, d].
         target: float [rows].
-        runs: int [rows].
     """
 
     features: np.ndarray
     target: np.ndarray
-    runs: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def _write_predictions(
 
 
 def _metrics(results: list[ProbeResult]) -> dict[str, float]:
-    metrics = {}
+    metrics: dict[str, float] = {}
     for result in results:
         name = f"probe.r2.{result.target}.{result.features}"
         metrics |= {name: result.test_r2, f"{name}.low": result.low, f"{name}.high": result.high}

@@ -76,7 +76,7 @@ def percent(axes: Axes, which: Sequence[str] = ("y",)) -> None:
 
 def whole_numbers(axes: Axes) -> None:
     """Put the ticks of the x axis on whole numbers, as epochs are."""
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
 def logarithmic(axes: Axes) -> None:

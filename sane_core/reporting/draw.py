@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 
-from sane_core.reporting import figures, tables
+from sane_core.reporting import figures, generation_figures, tables
 from sane_core.reporting.canvas import save
 from sane_core.reporting.table import Table, write_tables
 
@@ -95,9 +95,11 @@ def _of_the_generation(folder: Path) -> tuple[dict[str, Figure], dict[str, Table
     accuracy = pl.read_parquet(folder / "accuracy.parquet")
     samples = pl.read_parquet(folder / "samples.parquet")
     zero_shot = (
-        accuracy.filter(epoch=0).group_by("method").agg(accuracy=pl.col("test_accuracy").mean())
+        accuracy.filter(epoch=0)
+        .group_by("method", maintain_order=True)
+        .agg(accuracy=pl.col("test_accuracy").mean())
     )
-    overlap = samples.group_by("method").agg(pl.col("overlap").mean())
+    overlap = samples.group_by("method", maintain_order=True).agg(pl.col("overlap").mean())
     references = (
         zero_shot.join(overlap, on="method")
         .filter(pl.col("method").is_in(REFERENCES))
@@ -105,8 +107,8 @@ def _of_the_generation(folder: Path) -> tuple[dict[str, Figure], dict[str, Table
         .sort("method")
     )
     drawn = {
-        "finetuning": figures.finetuning(accuracy),
-        "front": figures.front(pl.read_parquet(folder / "front.parquet"), references),
+        "finetuning": generation_figures.finetuning(accuracy),
+        "front": generation_figures.front(pl.read_parquet(folder / "front.parquet"), references),
     }
     written = {
         "accuracy": tables.accuracy_table(accuracy),

@@ -1,4 +1,4 @@
-"""The report's figures: data in, matplotlib figure out (paper §5; the front is our own).
+"""The report's figures: data in, matplotlib figure out, from the zoo to the probes (paper §5.1).
 
 Equal data give equal bytes; nothing is read from or written to disk here.
 """
@@ -11,11 +11,9 @@ from matplotlib.figure import Figure
 from sane_core.reporting.canvas import (
     INK,
     SMALL,
-    annotate,
     canvas,
     entitle,
     legend,
-    legend_below,
     logarithmic,
     percent,
     whole_numbers,
@@ -24,9 +22,7 @@ from sane_core.reporting.names import (
     BLUE,
     FEATURES,
     GREY,
-    METHODS,
     ORANGE,
-    SAMPLERS,
     SILVER,
     SKY,
     TARGETS,
@@ -37,11 +33,6 @@ from sane_core.reporting.names import (
 PARTS = {"train": SKY, "validation": ORANGE, "test": BLUE}
 LOWEST_R2 = -0.25
 """Bars end here on the left: a worse probe would squeeze all others; its number is printed."""
-
-KNOB_OFFSETS = {"sane": (-15, 8), "noise": (-15, 8), "interpolation": (13, -10)}
-"""Where a knob's value stands beside its point, in points: curves lie close to each other."""
-MARKS = (("*", 13), ("D", 8), ("X", 9), ("P", 9))
-"""Shape and size of the marks of references."""
 
 
 def zoo_accuracy(checkpoints: pl.DataFrame) -> Figure:
@@ -68,7 +59,7 @@ def _band_over_epochs(
 ) -> None:
     value = pl.col(column)
     rows = (
-        table.group_by("epoch")
+        table.group_by("epoch", maintain_order=True)
         .agg(
             value.mean().alias("mean"),
             value.quantile(0.05).alias("low"),
@@ -203,98 +194,3 @@ def predictions(table: pl.DataFrame) -> Figure:
 def _padded(low: float, high: float) -> tuple[float, float]:
     pad = 0.08 * (high - low) or 0.05
     return low - pad, high + pad
-
-
-def finetuning(accuracy: pl.DataFrame) -> Figure:
-    """Draw test accuracy over epochs of fine-tuning, a curve per method; right, its upper end.
-
-    Args:
-        accuracy: Columns method, epoch, test_accuracy; a row per model and epoch.
-    """
-    rows = accuracy.group_by("method", "epoch").agg(
-        pl.col("test_accuracy").mean().alias("mean"),
-        pl.col("test_accuracy").std(ddof=0).alias("std"),
-    )
-    epochs = rows["epoch"].unique().sort().to_list()
-    figure, axes = canvas(4.9, (1, 2))
-    for each in axes:
-        for method in in_order(rows["method"], METHODS):
-            curve = rows.filter(method=method).sort("epoch")
-            _curve(each, method, [epochs.index(epoch) for epoch in curve["epoch"]], curve)
-        each.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs])
-        percent(each)
-    lowest = rows.group_by("method").agg(pl.col("mean").min())["mean"].median()
-    highest = rows.select((pl.col("mean") + pl.col("std")).max()).item()
-    axes[1].set_ylim(float(lowest) - 0.05, min(1.0, highest) + 0.005)  # type: ignore[arg-type]
-    entitle(
-        axes[0], "All methods", "epochs of fine-tuning (0: zero-shot)", "test accuracy (better ↑)"
-    )
-    entitle(axes[1], "The upper end", "epochs of fine-tuning (0: zero-shot)")
-    legend_below(figure, axes[0], columns=4)
-    return figure
-
-
-def _curve(axes: Axes, method: str, x: list[int], curve: pl.DataFrame) -> None:
-    name = name_of(method, METHODS)
-    mean, std = curve["mean"].to_numpy(), curve["std"].to_numpy()
-    axes.fill_between(x, mean - std, mean + std, color=name.colour, alpha=0.10, linewidth=0)
-    axes.plot(
-        x, mean, color=name.colour, linestyle=name.line, linewidth=2, marker=".", label=name.label
-    )
-
-
-def front(points: pl.DataFrame, references: pl.DataFrame) -> Figure:
-    """Draw the accuracy-novelty front: a curve per sampler as its knob is swept.
-
-    Args:
-        points: A row per (sampler, knob, seed), columns as of `FrontPoint`.
-        references: Columns method, accuracy, overlap: models that stand beside the curves.
-    """
-    figure, (axes,) = canvas(5.2)
-    for sampler in in_order(points["sampler"], SAMPLERS):
-        name = name_of(sampler, SAMPLERS)
-        rows = (
-            points.filter(sampler=sampler)
-            .group_by("knob")
-            .agg(
-                pl.col("accuracy", "overlap").mean().name.suffix("_mean"),
-                pl.col("accuracy", "overlap").std(ddof=0).name.suffix("_std"),
-            )
-            .sort("knob")
-        )
-        x, y = rows["overlap_mean"].to_numpy(), rows["accuracy_mean"].to_numpy()
-        axes.errorbar(
-            x,
-            y,
-            xerr=rows["overlap_std"],
-            yerr=rows["accuracy_std"],
-            color=name.colour,
-            linewidth=2,
-            elinewidth=1,
-            capsize=2,
-            marker="o",
-            markersize=5,
-            label=name.label,
-        )
-        for knob, at in zip(rows["knob"], zip(x, y, strict=True), strict=True):
-            annotate(axes, f"{knob:g}", at, KNOB_OFFSETS.get(sampler, (-15, 8)), name.colour)
-    for row, (marker, size) in zip(references.iter_rows(named=True), MARKS, strict=False):
-        label = name_of(row["method"], METHODS).label
-        axes.errorbar(
-            row["overlap"],
-            row["accuracy"],
-            marker=marker,
-            markersize=size,
-            color=INK,
-            linestyle="none",
-            label=label,
-        )
-    percent(axes)
-    entitle(
-        axes,
-        "Accuracy and novelty: further up and further left is better",
-        "largest error overlap with any training model (more novel ←)",
-        "test accuracy of the models kept (better ↑)",
-    )
-    legend(axes, loc="lower right")
-    return figure

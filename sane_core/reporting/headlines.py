@@ -8,11 +8,11 @@ from sane_core.reporting.names import FEATURES, METHODS, TARGETS, name_of
 
 @dataclass(frozen=True)
 class Headline:
-    """One number and what it has to be read against."""
+    """One number, and lines of what it has to be read against."""
 
     label: str
     value: str
-    beside: str
+    beside: tuple[str, ...]
 
 
 def headlines(metrics: Mapping[str, float], facts: Mapping[str, str]) -> list[Headline]:
@@ -40,7 +40,7 @@ def _probe(metrics: Mapping[str, float], target: str) -> Headline | None:
         if f"probe.r2.{target}.{feature}" in metrics
     ]
     label = f"R² for {name_of(target, TARGETS).label}, SANE embedding"
-    return Headline(label, r2("sane_selected"), " · ".join(beside))
+    return Headline(label, r2("sane_selected"), tuple(beside))
 
 
 def _interval(metrics: Mapping[str, float], key: str) -> str:
@@ -60,14 +60,14 @@ def _zero_shot(metrics: Mapping[str, float]) -> Headline | None:
         for method in ("prompts", "prompts_selected", "noise")
         if f"generation.accuracy.{method}.epoch0" in metrics
     ]
-    return Headline("Test accuracy of SUB samples, zero-shot", accuracy("sub"), " · ".join(beside))
+    return Headline("Test accuracy of SUB samples, zero-shot", accuracy("sub"), tuple(beside))
 
 
 def _reconstruction(metrics: Mapping[str, float]) -> Headline | None:
     key = "pretrain.validation_reconstruction"
     if key not in metrics:
         return None
-    beside = "share of the weights' variance that is lost; 0 is perfect"
+    beside = ("share of the weights' variance that is lost; 0 is perfect",)
     return Headline("Masked reconstruction, validation runs", f"{metrics[key]:.3f}", beside)
 
 
@@ -76,15 +76,15 @@ def _latents(metrics: Mapping[str, float]) -> Headline | None:
     if key not in metrics:
         return None
     size = metrics.get("pretrain.parameters")
-    beside = "above 1 the code is wider than the weights"
+    beside = ["above 1 the code is wider than the weights"]
     if size is not None:
-        beside += f"; the autoencoder has {size / 1e6:.2f} M parameters"
-    return Headline("Latents per weight", f"{metrics[key]:.2f}", beside)
+        beside.append(f"autoencoder: {size / 1e6:.2f} M parameters")
+    return Headline("Latents per weight", f"{metrics[key]:.2f}", tuple(beside))
 
 
 def _reader(facts: Mapping[str, str]) -> Headline | None:
     if "windows.reader" not in facts:
         return None
     precision = facts.get("pretrain.precision")
-    beside = f"pretrained in {precision}" if precision else ""
+    beside = (f"pretrained in {precision}",) if precision else ()
     return Headline("Windows were read by", facts["windows.reader"], beside)

@@ -42,7 +42,7 @@ def preprocess_zoo(
         zoo: Folder of the zoo stage.
         config: How to align, standardize, tokenize.
         seed: The run's seed.
-        folder: Gets `tokens/split=…/`, `layers.parquet`, `alignment.parquet`, `checkpoints.parquet`.
+        folder: Gets `tokens/split=…/` and `layers`, `alignment` and `checkpoints.parquet`.
         on_split: Called after each split is written.
 
     Returns:
@@ -136,7 +136,7 @@ def _largest_change(
     after: dict[str, np.ndarray],
     tolerance: float = 1e-4,
 ) -> float:
-    """Return the largest |Δ logit| on validation images; an aligned network is the same function."""
+    """Return the largest |Δ logit| on validation images: aligned, it is the same function."""
     import torch
 
     architecture = architecture_named(name)
@@ -164,7 +164,7 @@ def _write_alignment(path: Path, runs: list[int], permutations: Permutations) ->
 
 
 def _write_checkpoints(path: Path, table: pa.Table, tokens: int) -> None:
-    """Add each checkpoint's first and last row in its split's token table, sorted by (epoch, run)."""
+    """Add each checkpoint's first and last row in its split's tokens, sorted by (epoch, run)."""
     first = np.empty(len(table), np.int64)
     split = np.asarray(table["split"].to_pylist())
     order = np.lexsort((table["run"].to_numpy(), table["epoch"].to_numpy()))

@@ -106,7 +106,7 @@ def _train_chunk(
         name: np.stack([s[name] for s in snapshots], axis=1) for name in architecture.shapes()
     }
     temporary = kept.with_suffix(".tmp.npz")
-    np.savez(temporary, scores=np.stack(scores, axis=1), **weights)
+    np.savez(temporary, allow_pickle=False, scores=np.stack(scores, axis=1), **weights)
     temporary.replace(kept)
 
 

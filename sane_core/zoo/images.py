@@ -57,7 +57,7 @@ def write_images(path: Path, parts: dict[str, Images]) -> None:
     """Write every part to one `.npz`."""
     arrays = {f"{part}_pixels": images.pixels for part, images in parts.items()}
     arrays |= {f"{part}_labels": images.labels for part, images in parts.items()}
-    np.savez(path, **arrays)
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def read_images(path: Path) -> dict[str, Images]:

@@ -172,13 +172,14 @@ def score(
     Returns:
         (correct, loss): bool [members, images] and mean cross-entropy float64 [members].
     """
-    correct, loss = [], 0.0
+    correct = []
+    loss = np.zeros(next(iter(population.values())).shape[0])
     for start in range(0, len(images.labels), batch):
         part = torch.from_numpy(images.pixels[start : start + batch])
         labels = torch.from_numpy(images.labels[start : start + batch])
         outputs = logits(architecture, population, part)
         correct.append((outputs.argmax(2) == labels).numpy())
-        loss = loss + cross_entropy(outputs, labels).double().numpy() * len(labels)
+        loss += cross_entropy(outputs, labels).double().numpy() * len(labels)
     return np.concatenate(correct, axis=1), loss / len(images.labels)
 
 

@@ -85,11 +85,14 @@ def test_the_zoo_is_counted_per_split(sources: ReportSources) -> None:
 
 
 def test_costs_add_up_and_tell_what_was_cached() -> None:
-    table = costs_table([StageCost("zoo", 60.04, True), StageCost("pretrain", 300.0, False)])
+    table = costs_table(
+        [StageCost("digits", "zoo", 60.04, True), StageCost("digits", "pretrain", 300.0, False)]
+    )
     assert table.rows == (
-        ("zoo", "60.0", "yes"),
-        ("pretrain", "300.0", "no"),
-        ("all stages", "360.0", "300.0 s in this run"),
+        ("digits", "zoo", "60.0", "yes"),
+        ("digits", "pretrain", "300.0", "no"),
+        ("all", "in this run", "300.0", "no"),
+        ("all", "ever", "360.0", "–"),
     )
 
 

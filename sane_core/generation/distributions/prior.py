@@ -1,4 +1,4 @@
-"""A Gaussian prior without any prompt (GAUSS, paper §5.2): where bootstrapping starts from nothing."""
+"""A Gaussian prior without any prompt (GAUSS, paper §5.2): bootstrapping from nothing."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 def sample_prior(
     tokens: int, count: int, mean: np.ndarray, scale: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw latents float32 [count, tokens, d_z], independent normal with the training latents' moments.
+    """Draw latents float32 [count, tokens, d_z], normal with the training latents' moments.
 
     Args:
         tokens: Sequence length N.
