@@ -10,6 +10,7 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_UI_URL
 
+from sane_core.reporting.costs import StageCost
 from schemas.config.benchmark import BenchmarkConfig
 from schemas.records import Artifact, Manifest, Record
 from tasks.publish import ZooReport, markdown_summary, publish_page
@@ -86,9 +87,9 @@ class Session:
         )
         return page
 
-    def costs(self) -> list[tuple[str, str, float, bool]]:
-        """Return (zoo, stage, seconds, cached) of every stage."""
-        return [(r.zoo, r.stage, r.manifest.seconds, r.cached) for r in self.records]
+    def costs(self) -> list[StageCost]:
+        """Return what every stage cost."""
+        return [StageCost(r.zoo, r.stage, r.manifest.seconds, r.cached) for r in self.records]
 
 
 @dataclass

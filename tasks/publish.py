@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sane_core.reporting.costs import StageCost, costs_table
 from sane_core.reporting.page import ZooReport as PageZoo
 from sane_core.reporting.page import write_page
-from sane_core.reporting.table import Table
 from schemas.config.benchmark import BenchmarkConfig
 from schemas.errors import StoreError
 
@@ -63,7 +63,7 @@ def publish_page(
     out: Path,
     config: BenchmarkConfig,
     reports: Sequence[ZooReport],
-    costs: Sequence[tuple[str, str, float, bool]],
+    costs: Sequence[StageCost],
     provenance: Mapping[str, str],
 ) -> Path:
     """Write `report.html`, `results.json` and each zoo's figures and tables into a folder.
@@ -82,25 +82,11 @@ def publish_page(
         zoos = [
             PageZoo(report.zoo, report.folder, report.metrics, report.facts) for report in reports
         ]
-        return write_page(out, config.name, zoos, cost_table(costs), provenance)
+        return write_page(out, config.name, zoos, costs_table(costs), provenance)
     except OSError as error:
         raise StoreError(
             f"report folder {out} cannot be written ({error.strerror}): choose another --out"
         ) from error
-
-
-def cost_table(costs: Sequence[tuple[str, str, float, bool]]) -> Table:
-    """Return what each stage cost when it was made, and whether this run made it."""
-    rows = [
-        (zoo, stage, f"{seconds:.1f}", "yes" if cached else "no")
-        for zoo, stage, seconds, cached in costs
-    ]
-    return Table(
-        title="What each stage cost",
-        columns=("zoo", "stage", "seconds", "from the store"),
-        rows=tuple(rows),
-        notes=("Wall time when the stage was made, on the machine that made it.",),
-    )
 
 
 def markdown_summary(

@@ -21,7 +21,6 @@ from schemas.errors import DiskFull, SaneError, UserError
 from schemas.records import Artifact, Manifest
 from tasks.locks import file_lock
 from tasks.tracking_content import (
-    EXPERIMENT_TAGS,
     PARENT,
     Content,
     StageName,
@@ -195,7 +194,7 @@ class Tracking:
         if found is None:
             artifacts = None if is_server(self.config.uri) else self.config.artifacts
             try:
-                return str(client.create_experiment(name, artifacts, dict(EXPERIMENT_TAGS)))
+                return str(client.create_experiment(name, artifacts))
             except MlflowException:
                 # On a server another process may have been faster.
                 found = client.get_experiment_by_name(name)

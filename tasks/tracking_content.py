@@ -11,17 +11,14 @@ from tasks.tracking_names import flat_parameters, flat_tags, split_metrics
 from tasks.tracking_places import FlowRunRef
 
 PARENT = "mlflow.parentRunId"
-# Without it, MLflow's page shows an experiment as conversations with a language model.
-EXPERIMENT_TAGS: Mapping[str, str] = {"mlflow.experimentKind": "custom_model_development"}
-NO_TEXTS: Mapping[str, str] = {}
 
 
 class Content(NamedTuple):
     """Metrics, parameters and tags as MLflow takes them."""
 
     metrics: Mapping[str, float] = {}
-    parameters: Mapping[str, str] = NO_TEXTS
-    tags: Mapping[str, str] = NO_TEXTS
+    parameters: Mapping[str, str] = {}
+    tags: Mapping[str, str] = {}
 
 
 class StageName(NamedTuple):

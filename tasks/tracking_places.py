@@ -19,6 +19,8 @@ from schemas.errors import UserError
 from schemas.records import Record
 
 _SQLITE = "sqlite:///"
+# Without it, MLflow shows a newcomer the page for language models, which is empty here.
+_VIEW = "workflowType=machine_learning"
 _LOCAL_PAGE = "http://127.0.0.1:5000"
 # Seconds. A migration in another process holds the database for a while; a server answers at once.
 _DATABASE_PATIENCE = 60.0
@@ -38,7 +40,8 @@ class RunLink(Record):
     experiment_id: str
     run_id: str
     path: str = Field(description="place on MLflow's page: #/experiments/…/runs/…")
-    url: str = Field(description="the whole address; of a local page, valid once it was opened")
+    url: str = Field(description="address of the run; of a local page, once `ui_command` runs")
+    compare_url: str = Field(description="address of all runs of the experiment, as charts")
 
 
 def resolve(config: TrackingConfig) -> TrackingConfig:
@@ -129,9 +132,15 @@ def ui_command(config: TrackingConfig) -> str:
 
 def run_link(config: TrackingConfig, experiment_id: str, run_id: str) -> RunLink:
     """Return where a run is found."""
-    path = f"#/experiments/{experiment_id}/runs/{run_id}"
+    runs = f"#/experiments/{experiment_id}/runs"
     page = config.uri.rstrip("/") if is_server(config.uri) else _LOCAL_PAGE
-    return RunLink(experiment_id=experiment_id, run_id=run_id, path=path, url=f"{page}/{path}")
+    return RunLink(
+        experiment_id=experiment_id,
+        run_id=run_id,
+        path=f"{runs}/{run_id}",
+        url=f"{page}/{runs}/{run_id}?{_VIEW}",
+        compare_url=f"{page}/{runs}?{_VIEW}&compareRunsMode=CHART",
+    )
 
 
 def _program() -> str:

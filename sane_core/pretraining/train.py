@@ -10,7 +10,7 @@ Differs from the published code: the target is the clean view (denoising), not t
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from schemas.config.pretrain import PretrainConfig
 
 @dataclass(frozen=True)
 class Losses:
-    """What a window set costs: the total, Eq. 5 in units of the weights' variance, Eq. 6 in nats."""
+    """The total loss; Eq. 5 in units of the weights' variance; Eq. 6 in nats."""
 
     loss: float
     reconstruction: float
@@ -161,8 +161,18 @@ class _Training:
     def record(self, epoch: int, trained: Losses, validated: Losses) -> None:
         """Add an epoch to the history; keep its weights if it is the best so far."""
         rate = float(self.schedule.get_last_lr()[0])
-        losses = (*astuple(trained), *astuple(validated))
-        self.history.append(EpochRecord(epoch + 1, *losses, rate))
+        self.history.append(
+            EpochRecord(
+                epoch=epoch + 1,
+                train_loss=trained.loss,
+                train_reconstruction=trained.reconstruction,
+                train_contrastive=trained.contrastive,
+                validation_loss=validated.loss,
+                validation_reconstruction=validated.reconstruction,
+                validation_contrastive=validated.contrastive,
+                learning_rate=rate,
+            )
+        )
         if self.best_epoch == epoch + 1:
             self.best = self._weights()
 

@@ -260,4 +260,5 @@ def test_the_link_leads_to_the_run(tracking) -> None:
 
     link = tracking.link(run)
 
-    assert link.url == f"http://127.0.0.1:5000/#/experiments/{link.experiment_id}/runs/{run}"
+    assert link.path == f"#/experiments/{link.experiment_id}/runs/{run}"
+    assert link.url == f"http://127.0.0.1:5000/{link.path}?workflowType=machine_learning"
