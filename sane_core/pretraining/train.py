@@ -200,7 +200,7 @@ class _Training:
 
     def _step(self, loss: torch.Tensor, where: str) -> None:
         if not torch.isfinite(loss):
-            raise ValueError(f"the loss must stay finite, got {float(loss)} in {where}")
+            raise ValueError(f"the loss must stay finite, got {float(loss.detach())} in {where}")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

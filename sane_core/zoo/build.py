@@ -1,7 +1,8 @@
 """Train a zoo into a folder: weights, checkpoints table, images (paper §3; SANE-FACTS §1).
 
-Members are trained in chunks; a finished chunk is kept in the scratch folder, so a run that is
-killed repeats at most one chunk and ends with the same files.
+Members are trained in chunks; a finished chunk is kept in the scratch folder, named after its runs,
+so a run that is killed repeats at most one chunk and ends with the same files, and another chunk
+size never takes up what is not its own.
 """
 
 from collections.abc import Callable
@@ -47,7 +48,7 @@ def train_zoo(
     scores = []
     for number, start in enumerate(range(0, config.members, config.chunk)):
         chunk = runs[start : start + config.chunk]
-        kept = scratch / f"chunk-{number:05d}.npz"
+        kept = scratch / f"runs-{chunk[0]:05d}-{chunk[-1]:05d}.npz"
         if kept.exists():
             for _ in range(config.epochs + 1 if on_epoch else 0):
                 on_epoch(len(chunk))  # type: ignore[misc]

@@ -1,15 +1,21 @@
 """Train, score and fine-tune many members of one architecture at once (no loop over members).
 
-A population is a dict of state-dict entries stacked along a first axis `[members, ...]`. Members
-share one graph: convolutions are one grouped convolution, linear layers one batched product. Every
-operation and Adam's update act on each member alone, so a member's result does not depend on its
-neighbours.
+A population is a dict of state-dict entries stacked along a first axis `[members, ...]`. Inside,
+the images of a batch are the innermost axis, `[members, channels, height, width, batch]`: whatever
+the layer, members are the batch of one matrix product, and every copy moves long rows.
+
+Groups of members are trained side by side, one core each. Groups depend on the batch alone and no
+operation reaches across members, so a result depends neither on timing nor on the number of cores.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from sane_core.seeding import rng_for, seed_for
@@ -25,6 +31,17 @@ from sane_core.zoo.architectures import (
 from sane_core.zoo.images import Images
 
 Population = dict[str, torch.Tensor]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+GROUP_IMAGES = 1024
+"""Images a group has in flight: members x batch, so that its activations stay near the core."""
+
+GROUP_MEMBERS = 32
+"""Members of a group at most, so that populations of 64 already keep two cores busy."""
+
+KEPT_BYTES = 2**25 - 2**16
+"""Size of the block that teaches glibc to keep freed memory: just below the largest it heeds."""
 
 
 def initialize(architecture: Architecture, runs: list[int], seed: int) -> Population:
@@ -64,27 +81,24 @@ def logits(
         Logits [members, batch, classes].
     """
     members = next(iter(population.values())).shape[0]
-    if pixels.ndim == 4:
-        x = pixels.repeat(1, members, 1, 1)
-    else:
-        x = pixels.transpose(0, 1).flatten(1, 2)
+    x = pixels.movedim(-4, -1).contiguous().expand(members, -1, -1, -1, -1)
     for i, operation in enumerate(architecture.operations):
         match operation:
             case Conv(padding=padding):
-                weight = population[f"module_list.{i}.weight"].flatten(0, 1)
-                bias = population[f"module_list.{i}.bias"].flatten()
-                x = functional.conv2d(x, weight, bias, padding=padding, groups=members)
+                weight = population[f"module_list.{i}.weight"]
+                bias = population[f"module_list.{i}.bias"]
+                x = _Convolution.apply(x, weight, bias, padding)
             case Linear():
                 weight = population[f"module_list.{i}.weight"]
-                bias = population[f"module_list.{i}.bias"].unsqueeze(1)
-                x = torch.baddbmm(bias, x, weight.transpose(1, 2))
+                bias = population[f"module_list.{i}.bias"].unsqueeze(2)
+                x = torch.baddbmm(bias, weight, x)
             case Activation(kind):
                 x = ACTIVATIONS[kind](x)
             case MaxPool(size):
-                x = functional.max_pool2d(x, size)
+                x = _max_pool(x, size)
             case Flatten():
-                x = x.reshape(x.shape[0], members, -1).transpose(0, 1)
-    return x
+                x = x.flatten(1, 3)
+    return x.transpose(1, 2)
 
 
 def cross_entropy(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -135,26 +149,25 @@ def train(
         The trained population.
     """
     pixels, labels = torch.from_numpy(images.pixels), torch.from_numpy(images.labels)
-    trained = {
-        name: values.detach().clone().requires_grad_() for name, values in population.items()
-    }
-    optimizer = torch.optim.Adam(trained.values(), lr=learning_rate, fused=True)
+    trained = {name: values.detach().clone() for name, values in population.items()}
+    groups = _groups(len(runs), batch)
+    learners = [_Learner(architecture, trained, group, learning_rate) for group in groups]
+
+    def advance(epoch: int, learner: _Learner) -> None:
+        orders = [rng_for(seed, "order", run, epoch) for run in runs[learner.members]]
+        order = np.stack([rng.permutation(len(labels)) for rng in orders])
+        for chosen in torch.from_numpy(order).split(batch, dim=1):
+            learner.step(pixels[chosen], labels[chosen])
+
     if on_epoch:
-        on_epoch(0, _detached(trained))
+        on_epoch(0, trained)
     for epoch in range(1, epochs + 1):
-        orders = [rng_for(seed, "order", run, epoch).permutation(len(labels)) for run in runs]
-        order = torch.from_numpy(np.stack(orders))
-        for chosen in order.split(batch, dim=1):
-            optimizer.zero_grad()
-            outputs = logits(architecture, trained, pixels[chosen])
-            cross_entropy(outputs, labels[chosen]).sum().backward()
-            optimizer.step()
+        _on_cores(partial(advance, epoch), learners)
         if on_epoch:
-            on_epoch(epoch, _detached(trained))
-    return _detached(trained)
+            on_epoch(epoch, trained)
+    return trained
 
 
-@torch.no_grad()
 def score(
     architecture: Architecture,
     population: Mapping[str, torch.Tensor],
@@ -172,6 +185,28 @@ def score(
     Returns:
         (correct, loss): bool [members, images] and mean cross-entropy float64 [members].
     """
+    members = next(iter(population.values())).shape[0]
+
+    def run(group: slice) -> tuple[np.ndarray, np.ndarray]:
+        mine = {name: values[group] for name, values in population.items()}
+        return _score_group(architecture, mine, images, batch)
+
+    correct, loss = zip(*_on_cores(run, _groups(members, batch)), strict=True)
+    return np.concatenate(correct), np.concatenate(loss)
+
+
+def stack(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> Population:
+    """Turn arrays [members, ...] into a population, in the architecture's entry order."""
+    return {
+        name: torch.from_numpy(np.ascontiguousarray(weights[name]))
+        for name in architecture.shapes()
+    }
+
+
+@torch.no_grad()
+def _score_group(
+    architecture: Architecture, population: Population, images: Images, batch: int
+) -> tuple[np.ndarray, np.ndarray]:
     correct = []
     loss = np.zeros(next(iter(population.values())).shape[0])
     for start in range(0, len(images.labels), batch):
@@ -183,13 +218,98 @@ def score(
     return np.concatenate(correct, axis=1), loss / len(images.labels)
 
 
-def stack(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> Population:
-    """Turn arrays [members, ...] into a population, in the architecture's entry order."""
-    return {
-        name: torch.from_numpy(np.ascontiguousarray(weights[name]))
-        for name in architecture.shapes()
-    }
+class _Learner:
+    """Some members of a population and their Adam; a step changes the population in place."""
+
+    def __init__(
+        self, architecture: Architecture, population: Population, members: slice, rate: float
+    ) -> None:
+        self.architecture = architecture
+        self.members = members
+        self.weights = {
+            name: values[members].requires_grad_() for name, values in population.items()
+        }
+        self.optimizer = torch.optim.Adam(self.weights.values(), lr=rate, fused=True)
+
+    def step(self, pixels: torch.Tensor, labels: torch.Tensor) -> None:
+        self.optimizer.zero_grad()
+        outputs = logits(self.architecture, self.weights, pixels)
+        cross_entropy(outputs, labels).sum().backward()
+        self.optimizer.step()
 
 
-def _detached(population: Population) -> Population:
-    return {name: values.detach() for name, values in population.items()}
+def _groups(members: int, batch: int) -> list[slice]:
+    """Cut members into groups of about equal size."""
+    largest = min(GROUP_MEMBERS, max(1, GROUP_IMAGES // batch))
+    bounds = np.linspace(0, members, -(-members // largest) + 1).astype(int).tolist()
+    return [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def _on_cores(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Do the work for all items on as many cores as PyTorch has threads, each item on one core.
+
+    The operations are too small to be shared by cores; whole groups are not. One large block is
+    freed first, because glibc hands smaller ones back to the system after every step until it has
+    seen that, and faulting them in again cost a third of a step (batch 64).
+    """
+    torch.empty(KEPT_BYTES, dtype=torch.uint8)
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Convolution(torch.autograd.Function):
+    """Every member's own convolution as one batched product of kernels and patches."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, padding: int
+    ) -> torch.Tensor:
+        patches, places = _patches(x, weight.shape[-1], padding)
+        ctx.save_for_backward(patches, weight)
+        ctx.padding = padding
+        return torch.baddbmm(bias.unsqueeze(2), weight.flatten(2), patches).unflatten(2, places)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        patches, weight = ctx.saved_tensors
+        kernel, grad_x = weight.shape[-1], None
+        if ctx.needs_input_grad[0]:
+            around, places = _patches(grad, kernel, kernel - 1 - ctx.padding)
+            turned = weight.flip(3, 4).transpose(1, 2).flatten(2)
+            grad_x = torch.bmm(turned, around).unflatten(2, places)
+        grad = grad.flatten(2)
+        return grad_x, torch.bmm(grad, patches.transpose(1, 2)).view_as(weight), grad.sum(2), None
+
+
+def _patches(x: torch.Tensor, kernel: int, padding: int) -> tuple[torch.Tensor, list[int]]:
+    """Return what lies under a kernel at each place, and the places.
+
+    Args:
+        x: [members, channels, height, width, batch]; all members may share one memory.
+        kernel: Height and width of the kernel.
+        padding: Zeros on each side.
+
+    Returns:
+        Patches [members, channels * kernel², height' * width' * batch], [height', width', batch].
+    """
+    members = len(x)
+    if x.stride(0) == 0:
+        x = x[:1]
+    x = functional.pad(x, (0, 0, *[padding] * 4)).unfold(2, kernel, 1).unfold(3, kernel, 1)
+    places = [*x.shape[2:4], x.shape[4]]
+    x = x.permute(0, 1, 5, 6, 2, 3, 4).flatten(4).flatten(1, 3)
+    return x.expand(members, -1, -1), places
+
+
+def _max_pool(x: torch.Tensor, size: int) -> torch.Tensor:
+    """Pool height and width of [members, channels, height, width, batch].
+
+    The batch stands where PyTorch's channels-last kernels have their channels.
+    """
+    pooled = functional.max_pool2d(x.flatten(0, 1).permute(0, 3, 1, 2), size)
+    return pooled.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])

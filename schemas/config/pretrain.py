@@ -29,7 +29,7 @@ class PretrainConfig(Record):
     """Algorithm 1, step v."""
 
     autoencoder: AutoencoderConfig = AutoencoderConfig()
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=14, ge=1)
     batch: int = Field(default=64, ge=2, description="windows per step, each in two views")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak of the OneCycle schedule")
     weight_decay: float = Field(default=3e-9, ge=0)

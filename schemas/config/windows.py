@@ -10,7 +10,7 @@ from schemas.records import Record
 class WindowsConfig(Record):
     """Algorithm 1, step iv, compiled to FFCV."""
 
-    length: int = Field(default=48, ge=1, description="window length W in tokens")
+    length: int = Field(default=16, ge=1, description="window length W in tokens")
     starts: Literal["stratified", "uniform"] = Field(default="stratified")
     first_epoch: int = Field(default=0, ge=0)
     last_epoch: int = Field(default=50, ge=0)

@@ -1,0 +1,191 @@
+"""Sampling, baselines, novelty: the laws that the comparison rests on."""
+
+import numpy as np
+import pytest
+
+from sane_core.generation.baselines import average, interpolated, with_matched_noise, with_noise
+from sane_core.generation.distributions.kde import sample_kde
+from sane_core.generation.distributions.prior import sample_prior
+from sane_core.generation.finetune import finetune
+from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
+from sane_core.generation.sample import Generator, bootstrap, bootstrap_prior, keep_best, subsample
+from sane_core.pretraining.autoencoder import AutoencoderShape, build
+from sane_core.weights.layers import layers_of
+from sane_core.weights.standardize import identity
+from sane_core.weights.tokens import lengths_of, positions_of
+from sane_core.zoo.architectures import DIGITS_CNN
+from sane_core.zoo.images import split_digits
+from sane_core.zoo.population import initialize, score, stack, train
+from schemas.config.embed import EmbedConfig
+from schemas.config.pretrain import AutoencoderConfig
+
+LAYERS = layers_of(DIGITS_CNN.shapes())
+
+
+@pytest.fixture(scope="module")
+def images():
+    return split_digits(0, 200, 100, 100)
+
+
+@pytest.fixture(scope="module")
+def population(images):
+    runs = list(range(6))
+    trained = train(
+        DIGITS_CNN,
+        initialize(DIGITS_CNN, runs, 0),
+        images["train"],
+        runs=runs,
+        epochs=12,
+        batch=20,
+        learning_rate=3e-3,
+        seed=0,
+    )
+    return {name: values.numpy() for name, values in trained.items()}
+
+
+@pytest.fixture(scope="module")
+def generator(images):
+    shape = AutoencoderShape(73, 48, (48, 5, 20))
+    config = AutoencoderConfig(d_model=16, heads=2, layers=1, d_z=6, d_projection=4)
+    return Generator(
+        model=build(shape, config, 0).eval(),
+        architecture=DIGITS_CNN,
+        statistics=identity(LAYERS),
+        positions=positions_of(LAYERS, 73),
+        lengths=lengths_of(LAYERS, 73),
+        mean=np.zeros(6),
+        scale=np.ones(6),
+        embed=EmbedConfig(),
+        validation=images["validation"],
+    )
+
+
+def test_every_token_of_a_kde_sample_shares_its_prompt_and_its_noise():
+    prompts = np.random.default_rng(0).standard_normal((5, 7, 3)).astype(np.float32)
+    scale = np.array([1.0, 2.0, 3.0])
+    latents, index = sample_kde(prompts, 40, 0.5, scale, np.random.default_rng(1))
+    noise = latents - prompts[index]
+    np.testing.assert_allclose(noise, np.broadcast_to(noise[:, :1], noise.shape), atol=1e-6)
+    np.testing.assert_allclose(noise[:, 0].std(0), 0.5 * scale, rtol=0.4)
+    assert set(index) == set(range(5))
+
+
+def test_the_prior_has_the_training_latents_moments():
+    drawn = sample_prior(50, 60, np.array([3.0]), np.array([2.0]), np.random.default_rng(0))
+    assert drawn.shape == (60, 50, 1)
+    assert drawn.mean() == pytest.approx(3, abs=0.1)
+    assert drawn.std() == pytest.approx(2, abs=0.1)
+
+
+def test_the_best_on_validation_are_kept_best_first(population, images):
+    kept = keep_best(DIGITS_CNN, population, images["validation"], 3)
+    correct, _ = score(DIGITS_CNN, stack(DIGITS_CNN, population), images["validation"])
+    best = np.sort(correct.mean(1))[::-1][:3]
+    np.testing.assert_allclose(kept.validation_accuracy, best)
+    again, _ = score(DIGITS_CNN, stack(DIGITS_CNN, kept.weights), images["validation"])
+    np.testing.assert_allclose(again.mean(1), best)
+
+
+def test_models_that_are_not_finite_are_never_kept_before_finite_ones(population, images):
+    broken = {name: values.copy() for name, values in population.items()}
+    for values in broken.values():
+        values[:4] = np.nan
+    kept = keep_best(DIGITS_CNN, broken, images["validation"], 2)
+    assert all(np.isfinite(values).all() for values in kept.weights.values())
+    assert (kept.candidate_accuracy[:4] == 0).all()
+
+
+def test_bootstrapping_never_sees_test_images_and_keeps_what_it_returns(generator):
+    prompts = np.random.default_rng(0).standard_normal((4, 48, 6)).astype(np.float32)
+    samples = bootstrap(generator, prompts, 8, 3, 0.1, 2, np.random.default_rng(0))
+    decoded = generator.decode(samples.latents)
+    for name, values in samples.weights.items():
+        np.testing.assert_allclose(values, decoded[name], atol=1e-5)
+    assert (np.diff(samples.validation_accuracy) <= 0).all()
+
+
+def test_one_round_of_bootstrapping_is_subsampling(generator):
+    prompts = np.random.default_rng(0).standard_normal((4, 48, 6)).astype(np.float32)
+    once = bootstrap(generator, prompts, 8, 3, 0.1, 1, np.random.default_rng(5))
+    sub = subsample(generator, prompts, 8, 3, 0.1, np.random.default_rng(5))
+    np.testing.assert_array_equal(once.latents, sub.latents)
+
+
+def test_the_prior_needs_no_prompt(generator):
+    samples = bootstrap_prior(generator, 6, 2, 0.1, 2, np.random.default_rng(0))
+    assert len(samples.validation_accuracy) == 2
+
+
+def norms(weights):
+    return {
+        layer.l: np.sqrt(
+            sum(
+                (weights[f"{layer.name}.{kind}"] ** 2)
+                .reshape(len(weights[f"{layer.name}.{kind}"]), -1)
+                .sum(1)
+                for kind in ("weight", "bias")
+            )
+        )
+        for layer in LAYERS
+    }
+
+
+def test_matched_noise_is_as_far_from_its_prompt_as_the_sample(population):
+    samples = {name: values[:4] * 1.3 + 0.01 for name, values in population.items()}
+    index = np.array([0, 2, 2, 5])
+    noisy = with_matched_noise(population, samples, index, LAYERS, np.random.default_rng(0))
+    ours = norms({name: noisy[name] - population[name][index] for name in population})
+    theirs = norms({name: samples[name] - population[name][index] for name in population})
+    for l in ours:
+        np.testing.assert_allclose(ours[l], theirs[l], rtol=1e-4)
+    assert not np.allclose(noisy["module_list.0.weight"], samples["module_list.0.weight"])
+
+
+def test_noise_of_size_zero_gives_prompts_back(population):
+    noisy = with_noise(population, LAYERS, 0.0, 9, np.random.default_rng(0))
+    assert nearest_distance(noisy, population).max() < 1e-5
+
+
+def test_interpolation_stands_between_two_different_prompts(population):
+    half = interpolated(population, 0.5, 20, np.random.default_rng(0))
+    assert nearest_distance(half, population).min() > 0.1
+    whole = interpolated(population, 1.0, 20, np.random.default_rng(0))
+    assert nearest_distance(whole, population).max() < 1e-5
+
+
+def test_the_average_is_one_model(population):
+    mean = average(population)
+    np.testing.assert_allclose(
+        mean["module_list.8.bias"][0], population["module_list.8.bias"].mean(0)
+    )
+
+
+def test_error_overlap_is_one_for_a_copy_and_zero_for_disjoint_errors():
+    training = np.array([[1, 1, 0, 0], [0, 0, 1, 0]], bool)
+    copy, disjoint, half = np.array([[1, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]], bool)
+    overlap = error_overlap(np.stack([copy, disjoint, half]), training)
+    np.testing.assert_allclose(overlap, [1, 0, 0.5])
+
+
+def test_mutual_overlap_leaves_a_model_out_of_its_own_comparison():
+    assert mutual_overlap(np.array([[1, 0], [0, 1]], bool)) == 0
+    assert mutual_overlap(np.array([[1, 0], [1, 0]], bool)) == 1
+
+
+def test_finetuning_reports_every_origin_at_every_epoch(population, images):
+    starts = {"trained": population, "scratch": {n: v * 0.1 for n, v in population.items()}}
+    tuned = finetune(
+        DIGITS_CNN,
+        starts,
+        images,
+        epochs=(1, 2),
+        batch=20,
+        learning_rate=1e-3,
+        seed=0,
+        chunk=5,
+    )
+    assert list(tuned["trained"]) == [0, 1, 2]
+    assert tuned["trained"][0].shape == (6,)
+    correct, _ = score(DIGITS_CNN, stack(DIGITS_CNN, population), images["test"])
+    np.testing.assert_allclose(tuned["trained"][0], correct.mean(1))
+    assert tuned["trained"][2].mean() > tuned["scratch"][2].mean()
