@@ -18,7 +18,7 @@ from tasks.windows import compile_windows
 from tasks.zoo import build_zoo
 
 
-@flow(name="sane", validate_parameters=True, log_prints=False)
+@flow(name="sane", flow_run_name="{config.name}", validate_parameters=True, log_prints=False)
 def sane(config: BenchmarkConfig) -> str:
     """Run every experiment on every zoo and return the path of the report."""
     with Session(config) as session:

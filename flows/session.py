@@ -80,9 +80,7 @@ class Session:
         self.tracking.log_files(self.parent, out)
         create_markdown_artifact(
             key=f"sane-{self.config.name}",
-            markdown=markdown_summary(
-                self.config, reports, page, self.tracking.link(self.parent).url
-            ),
+            markdown=markdown_summary(self.config, reports, page, self.tracking.link(self.parent)),
             description="Headline numbers, the report and the MLflow run",
         )
         return page
@@ -103,7 +101,8 @@ class ZooRun:
         """Run a stage as a Prefect task, and track it."""
         session = self.session
         cached = stage.find(config, at=session.place, **inputs) is not None
-        artifact = stage.submit(config, at=session.place, **inputs)
+        label = f"{self.zoo}.{stage.name}"
+        artifact = stage.submit(config, at=session.place, label=label, **inputs)
         manifest = session.store.manifest(artifact)
         record = StageRecord(self.zoo, stage.name, artifact, manifest, cached)
         session.records.append(record)

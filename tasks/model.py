@@ -9,14 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from sane_core.pretraining.autoencoder import AutoencoderShape
 from sane_core.pretraining.files import load
 from sane_core.pretraining.train import has_bfloat16
 from sane_core.pretraining.worker import TrainingJob
-from sane_core.windows.reader import open_windows
+from sane_core.windows.compile import read_facts
 from schemas.config.pretrain import PretrainConfig
 from schemas.errors import SaneError
 from schemas.records import Record
@@ -39,12 +38,13 @@ def pretrain(job: Job, config: PretrainStage, seed: int, windows: OpenArtifact) 
     """Train the autoencoder on windows until its schedule ends; keep the best epoch."""
     import torch
 
+    facts = read_facts(windows.file("windows.json"))
     training = TrainingJob(
         windows=str(windows.folder),
         reader=config.reader,
         folder=str(job.folder),
         scratch=str(job.scratch),
-        shape=asdict(_shape(windows.folder)),
+        shape=asdict(AutoencoderShape(facts.d_t, facts.length, facts.positions)),
         config=config.pretrain,
         seed=seed,
         threads=torch.get_num_threads(),
@@ -54,15 +54,8 @@ def pretrain(job: Job, config: PretrainStage, seed: int, windows: OpenArtifact) 
     with progress_bar("pretrain", None, "steps") as bar:
         _run_worker(description, job.scratch, bar)
     _describe(job, config)
-
-
-def _shape(windows: Path) -> AutoencoderShape:
-    """Size the position tables from the data: the largest position of any window, plus one."""
-    reader = open_windows(windows / "train.beton", "numpy")
-    everything = [np.arange(len(reader))]
-    positions = next(iter(reader.epoch_batches(everything))).positions
-    n, l, k = (int(largest) + 1 for largest in positions.amax((0, 1)))
-    return AutoencoderShape(reader.spec.d_t, reader.spec.length, (n, l, k))
+    latents = config.pretrain.autoencoder.d_z / facts.weights_per_token
+    job.metrics["pretrain.latents_per_weight"] = latents
 
 
 def _run_worker(description: Path, scratch: Path, bar: Bar) -> None:

@@ -11,6 +11,7 @@ from sane_core.reporting.page import ZooReport as PageZoo
 from sane_core.reporting.page import write_page
 from schemas.config.benchmark import BenchmarkConfig
 from schemas.errors import StoreError
+from tasks.tracking_places import RunLink, is_server, ui_command
 
 HEADLINES = (
     "probe.r2.test_accuracy.sane_selected",
@@ -90,12 +91,19 @@ def publish_page(
 
 
 def markdown_summary(
-    config: BenchmarkConfig, reports: Sequence[ZooReport], page: Path, tracked: str
+    config: BenchmarkConfig, reports: Sequence[ZooReport], page: Path, tracked: RunLink
 ) -> str:
     """Return the headline numbers in markdown, with the way to the page and the MLflow run."""
-    lines = [f"# {config.name}", "", f"- Report: `{page.resolve()}`", f"- MLflow: {tracked}", ""]
+    lines = [
+        f"# {config.name}",
+        "",
+        f"- Report: [{page.name}]({tracked.file_url(page.name)}), on the worker `{page.resolve()}`",
+        f"- MLflow: [run {tracked.run_id}]({tracked.url})",
+    ]
+    if not is_server(config.tracking.uri):
+        lines.append(f"- Both links open while this runs: `{ui_command(config.tracking)}`")
     for report in reports:
-        lines += [f"## {report.zoo}", "", "| metric | value |", "|---|---|"]
+        lines += ["", f"## {report.zoo}", "", "| metric | value |", "|---|---|"]
         lines += [f"| `{name}` | {value:.4f} |" for name, value in headlines(report)]
     return "\n".join(lines)
 

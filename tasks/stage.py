@@ -55,10 +55,13 @@ class Stage:
         """Make the artifact without Prefect, or return it if the store has it."""
         return self._run(config, at, inputs)
 
-    def submit(self, config: Record, *, at: Place, **inputs: Artifact) -> Artifact:
-        """Make the artifact as a task of the current flow run."""
+    def submit(
+        self, config: Record, *, at: Place, label: str | None = None, **inputs: Artifact
+    ) -> Artifact:
+        """Make the artifact as a task of the current flow run; `label` names the task run."""
         storage = Path(at.store).resolve() if _is_local(at.store) else None
-        return self.task.with_options(result_storage=storage)(config, at, inputs)
+        named = self.task.with_options(result_storage=storage, task_run_name=label or self.name)
+        return named(config, at, inputs)
 
     def key(self, config: Record, at: Place, inputs: dict[str, Artifact]) -> str:
         """Return the stage key: a hash of code, configuration, inputs, seed and versions."""

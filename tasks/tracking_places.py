@@ -43,6 +43,11 @@ class RunLink(Record):
     url: str = Field(description="address of the run; of a local page, once `ui_command` runs")
     compare_url: str = Field(description="address of all runs of the experiment, as charts")
 
+    def file_url(self, file: str) -> str:
+        """Return the address of a file that was copied onto the run."""
+        run, question, view = self.url.partition("?")
+        return f"{run}/artifacts/{file}{question}{view}"
+
 
 def resolve(config: TrackingConfig) -> TrackingConfig:
     """Return the configuration with every local place absolute.

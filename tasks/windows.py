@@ -6,7 +6,7 @@ from sane_core.weights.files import read_tokens
 from sane_core.weights.layers import layers_of
 from sane_core.weights.symmetry import groups_of
 from sane_core.windows.beton import verify_beton
-from sane_core.windows.compile import cut_windows
+from sane_core.windows.compile import cut_windows, facts_of, write_facts
 from sane_core.windows.write import write_beton
 from sane_core.zoo.architectures import architecture_named
 from schemas.config.windows import WindowsConfig
@@ -25,7 +25,7 @@ def compile_windows(job: Job, config: WindowsConfig, seed: int, tokens: OpenArti
     )
     architecture = architecture_named(checkpoints["architecture"][0].as_py())
     epochs = config.epochs(max(checkpoints["epoch"].to_pylist()))
-    lowest = []
+    lowest: list[int] = []
     with progress_bar("windows", len(SPLITS), "splits") as bar:
         for split in SPLITS:
             chosen = read_tokens(tokens.folder / "tokens", split, epochs)
@@ -40,9 +40,11 @@ def compile_windows(job: Job, config: WindowsConfig, seed: int, tokens: OpenArti
             path = job.folder / f"{split}.beton"
             write_beton(path, windows, config.dtype)
             verify_beton(path)
-            lowest.append(covered.min())
+            lowest.append(int(covered.min()))
             job.metrics[f"windows.{split}.samples"] = float(len(windows.runs))
             job.metrics[f"windows.{split}.bytes"] = float(path.stat().st_size)
             job.metrics[f"windows.{split}.mean_coverage"] = float(covered.mean())
+            if split == "train":
+                write_facts(job.folder / "windows.json", facts_of(chosen, config.length))
             bar.advance()
     job.metrics["windows.minimum_coverage"] = float(min(lowest))

@@ -7,7 +7,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
@@ -45,8 +44,3 @@ def read_config(folder: Path) -> tuple[AutoencoderShape, AutoencoderConfig]:
     described = json.loads((folder / "config.json").read_text())
     shape = AutoencoderShape.from_json(described["shape"])
     return shape, AutoencoderConfig(**described["autoencoder"])
-
-
-def latents_per_weight(config: AutoencoderConfig, lengths: np.ndarray) -> float:
-    """Return latent numbers per real weight of a network whose tokens have these lengths [N]."""
-    return float(len(lengths) * config.d_z / lengths.sum())

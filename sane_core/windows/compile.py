@@ -4,6 +4,8 @@ View 0 of a window is the aligned model's; the others are the same window of fun
 permutations of that model, drawn anew for every checkpoint.
 """
 
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,41 @@ from sane_core.windows.draw import coverage, cut, draw_starts
 from sane_core.windows.views import gather, view_indices
 from sane_core.windows.write import WindowArrays
 from schemas.config.windows import WindowsConfig
+
+
+@dataclass(frozen=True)
+class WindowFacts:
+    """What an autoencoder must know of the windows it is trained on.
+
+    Attributes:
+        d_t: Token size.
+        length: Window length W in tokens.
+        positions: Largest position + 1 of n, l and k.
+        weights_per_token: Mean number of real weights in a token of a whole network.
+    """
+
+    d_t: int
+    length: int
+    positions: tuple[int, int, int]
+    weights_per_token: float
+
+
+def facts_of(tokens: TokenSet, length: int) -> WindowFacts:
+    """Return the facts of windows of this length, cut from these checkpoints."""
+    n, l, k = (int(largest) + 1 for largest in tokens.positions.max(axis=0))
+    return WindowFacts(tokens.values.shape[2], length, (n, l, k), float(tokens.lengths.mean()))
+
+
+def write_facts(path: Path, facts: WindowFacts) -> None:
+    """Write the facts as JSON."""
+    path.write_text(json.dumps(asdict(facts), indent=2) + "\n")
+
+
+def read_facts(path: Path) -> WindowFacts:
+    """Read what `write_facts` wrote."""
+    fields = json.loads(path.read_text())
+    n, l, k = fields["positions"]
+    return WindowFacts(fields["d_t"], fields["length"], (n, l, k), fields["weights_per_token"])
 
 
 def cut_windows(

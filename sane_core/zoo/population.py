@@ -187,9 +187,17 @@ def score(
     """
     members = next(iter(population.values())).shape[0]
 
+    @torch.no_grad()
     def run(group: slice) -> tuple[np.ndarray, np.ndarray]:
         mine = {name: values[group] for name, values in population.items()}
-        return _score_group(architecture, mine, images, batch)
+        correct, loss = [], np.zeros(group.stop - group.start)
+        for start in range(0, len(images.labels), batch):
+            pixels = torch.from_numpy(images.pixels[start : start + batch])
+            labels = torch.from_numpy(images.labels[start : start + batch])
+            outputs = logits(architecture, mine, pixels)
+            correct.append((outputs.argmax(2) == labels).numpy())
+            loss += cross_entropy(outputs, labels).double().numpy() * len(labels)
+        return np.concatenate(correct, axis=1), loss / len(images.labels)
 
     correct, loss = zip(*_on_cores(run, _groups(members, batch)), strict=True)
     return np.concatenate(correct), np.concatenate(loss)
@@ -201,21 +209,6 @@ def stack(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> Popu
         name: torch.from_numpy(np.ascontiguousarray(weights[name]))
         for name in architecture.shapes()
     }
-
-
-@torch.no_grad()
-def _score_group(
-    architecture: Architecture, population: Population, images: Images, batch: int
-) -> tuple[np.ndarray, np.ndarray]:
-    correct = []
-    loss = np.zeros(next(iter(population.values())).shape[0])
-    for start in range(0, len(images.labels), batch):
-        part = torch.from_numpy(images.pixels[start : start + batch])
-        labels = torch.from_numpy(images.labels[start : start + batch])
-        outputs = logits(architecture, population, part)
-        correct.append((outputs.argmax(2) == labels).numpy())
-        loss += cross_entropy(outputs, labels).double().numpy() * len(labels)
-    return np.concatenate(correct, axis=1), loss / len(images.labels)
 
 
 class _Learner:

@@ -1,0 +1,87 @@
+"""Permuting hidden units keeps the function; permuting one side alone does not."""
+
+import numpy as np
+import pytest
+import torch
+
+from sane_core.weights.layers import largest_row, layers_of
+from sane_core.weights.symmetry import (
+    PermutationGroup,
+    groups_of,
+    inverse,
+    permute,
+    random_permutations,
+)
+from sane_core.weights.tokens import tokenize
+from sane_core.windows.views import gather, view_indices
+from sane_core.zoo.architectures import DIGITS_CNN
+from sane_core.zoo.population import initialize, logits, stack
+
+GROUPS = groups_of(DIGITS_CNN)
+LAYERS = layers_of(DIGITS_CNN.shapes())
+
+
+@pytest.fixture
+def weights() -> dict[str, np.ndarray]:
+    """Five networks in float64."""
+    drawn = initialize(DIGITS_CNN, list(range(5)), 0)
+    return {name: values.double().numpy() for name, values in drawn.items()}
+
+
+def outputs(weights) -> np.ndarray:
+    pixels = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
+    return logits(DIGITS_CNN, stack(DIGITS_CNN, weights), pixels).numpy()
+
+
+def test_the_digits_cnn_has_four_groups_and_its_flatten_makes_blocks_of_nine():
+    assert [(group.name, group.size) for group in GROUPS] == [
+        ("module_list.0", 8),
+        ("module_list.3", 6),
+        ("module_list.5", 4),
+        ("module_list.8", 20),
+    ]
+    blocks = {(group.name, axis.entry): axis.block for group in GROUPS for axis in group.axes}
+    assert blocks.pop(("module_list.5", "module_list.8.weight")) == 9
+    assert set(blocks.values()) == {1}
+
+
+def test_permuting_all_groups_keeps_the_function(weights):
+    permutations = random_permutations(GROUPS, 5, np.random.default_rng(0))
+    permuted = permute(weights, GROUPS, permutations)
+    assert not np.array_equal(permuted["module_list.8.weight"], weights["module_list.8.weight"])
+    np.testing.assert_allclose(outputs(permuted), outputs(weights), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_permuting_one_side_alone_changes_the_function(weights, group):
+    producer = PermutationGroup(group.name, group.size, group.axes[:2])
+    consumer = PermutationGroup(group.name, group.size, group.axes[2:])
+    turned = {group.name: np.roll(np.arange(group.size), 1)}
+    for side in (producer, consumer):
+        changed = outputs(permute(weights, (side,), turned))
+        assert np.abs(changed - outputs(weights)).max() > 1e-3
+
+
+def test_the_inverse_undoes_a_permutation(weights):
+    permutations = random_permutations(GROUPS, 5, np.random.default_rng(0))
+    back = permute(permute(weights, GROUPS, permutations), GROUPS, inverse(permutations))
+    assert all(np.array_equal(back[name], values) for name, values in weights.items())
+
+
+def test_one_permutation_for_all_models_is_that_permutation_for_each(weights):
+    one = {g.name: np.random.default_rng(1).permutation(g.size) for g in GROUPS}
+    each = {name: np.tile(values, (5, 1)) for name, values in one.items()}
+    found, expected = permute(weights, GROUPS, one), permute(weights, GROUPS, each)
+    assert all(np.array_equal(found[name], expected[name]) for name in weights)
+
+
+@pytest.mark.parametrize("d_t", [20, largest_row(LAYERS)])
+def test_a_view_of_tokens_is_the_permuted_network_tokenized_again(weights, d_t):
+    tokens = tokenize(weights, LAYERS, d_t)
+    indices = view_indices(LAYERS, GROUPS, d_t, 3, np.random.default_rng(7))
+    permutations = random_permutations(GROUPS, 3, np.random.default_rng(7))
+    for view, index in enumerate(indices):
+        own = {name: values[view] for name, values in permutations.items()}
+        expected = tokenize(permute(weights, GROUPS, own), LAYERS, d_t)
+        assert np.array_equal(gather(tokens, index), expected)
+        assert not np.array_equal(expected, tokens)
