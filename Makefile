@@ -15,6 +15,7 @@ DEVELOP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test setup develop lint types imports unit bench clean
+.PHONY: server worker deploy ui
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1|\2/' | \
@@ -44,6 +45,24 @@ unit: $(DEVELOP) ## pytest
 bench: $(RUNTIME) ## every benchmark, the quick form
 	@set -e; for file in $(wildcard benchmarks/*.py); do \
 		echo "$$file"; $(BIN)/python "$$file" --quick; done
+
+# The Prefect server and what talks to it, in this folder; docs/deployment.md.
+server worker deploy ui: export DO_NOT_TRACK := 1
+server worker deploy: export PREFECT_HOME ?= $(CURDIR)/.prefect/server
+server worker deploy: export PREFECT_API_URL ?= http://127.0.0.1:4200/api
+
+server: $(RUNTIME) ## a Prefect server and its page, http://127.0.0.1:4200
+	$(BIN)/prefect server start --host 127.0.0.1 --analytics-off
+
+worker: $(RUNTIME) ## a Prefect worker: runs what is submitted, one at a time
+	$(BIN)/prefect worker start --pool sane --type process --limit 1
+
+deploy: $(RUNTIME) ## tell the server what deployments/prefect.yaml holds
+	$(BIN)/prefect work-pool create sane --type process --overwrite
+	$(BIN)/prefect --no-prompt deploy --all --prefect-file deployments/prefect.yaml
+
+ui: $(RUNTIME) ## MLflow's page, http://127.0.0.1:5000
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host 127.0.0.1
 
 clean: ## remove caches (keeps .venv, store and runs)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

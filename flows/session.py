@@ -16,7 +16,7 @@ from schemas.records import Artifact, Manifest, Record
 from tasks.publish import ZooReport, markdown_summary, publish_page
 from tasks.stage import Place, Stage
 from tasks.store import Store
-from tasks.tracking import Tracking
+from tasks.tracking import Status, Tracking
 from tasks.tracking_places import FlowRunRef
 
 
@@ -62,7 +62,7 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.tracking.finish(self.parent, "FAILED" if error else "FINISHED")
+        self.tracking.finish(self.parent, _outcome(error))
 
     def for_zoo(self, name: str) -> "ZooRun":
         """Return what runs the stages of one zoo."""
@@ -125,6 +125,13 @@ class ZooRun:
             facts={name: value for record in mine for name, value in record.manifest.facts.items()},
             digests={record.stage: record.artifact.digest for record in mine},
         )
+
+
+def _outcome(error: BaseException | None) -> Status:
+    """Return how a run ended; what is no `Exception` came from outside, as a cancellation does."""
+    if error is None:
+        return "FINISHED"
+    return "FAILED" if isinstance(error, Exception) else "KILLED"
 
 
 def _flow_run() -> FlowRunRef:

@@ -11,11 +11,10 @@ operation reaches across members, so a result depends neither on timing nor on t
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from sane_core.seeding import rng_for, seed_for
@@ -28,6 +27,7 @@ from sane_core.zoo.architectures import (
     Linear,
     MaxPool,
 )
+from sane_core.zoo.convolution import Convolution, max_pool
 from sane_core.zoo.images import Images
 
 Population = dict[str, torch.Tensor]
@@ -87,7 +87,7 @@ def logits(
             case Conv(padding=padding):
                 weight = population[f"module_list.{i}.weight"]
                 bias = population[f"module_list.{i}.bias"]
-                x = _Convolution.apply(x, weight, bias, padding)
+                x = Convolution.apply(x, weight, bias, padding)
             case Linear():
                 weight = population[f"module_list.{i}.weight"]
                 bias = population[f"module_list.{i}.bias"].unsqueeze(2)
@@ -95,7 +95,7 @@ def logits(
             case Activation(kind):
                 x = ACTIVATIONS[kind](x)
             case MaxPool(size):
-                x = _max_pool(x, size)
+                x = max_pool(x, size)
             case Flatten():
                 x = x.flatten(1, 3)
     return x.transpose(1, 2)
@@ -252,57 +252,3 @@ def _on_cores(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Res
             return list(pool.map(work, items))
     finally:
         torch.set_num_threads(threads)
-
-
-class _Convolution(torch.autograd.Function):
-    """Every member's own convolution as one batched product of kernels and patches."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, padding: int
-    ) -> torch.Tensor:
-        patches, places = _patches(x, weight.shape[-1], padding)
-        ctx.save_for_backward(patches, weight)
-        ctx.padding = padding
-        return torch.baddbmm(bias.unsqueeze(2), weight.flatten(2), patches).unflatten(2, places)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        patches, weight = ctx.saved_tensors
-        kernel, grad_x = weight.shape[-1], None
-        if ctx.needs_input_grad[0]:
-            around, places = _patches(grad, kernel, kernel - 1 - ctx.padding)
-            turned = weight.flip(3, 4).transpose(1, 2).flatten(2)
-            grad_x = torch.bmm(turned, around).unflatten(2, places)
-        grad = grad.flatten(2)
-        return grad_x, torch.bmm(grad, patches.transpose(1, 2)).view_as(weight), grad.sum(2), None
-
-
-def _patches(x: torch.Tensor, kernel: int, padding: int) -> tuple[torch.Tensor, list[int]]:
-    """Return what lies under a kernel at each place, and the places.
-
-    Args:
-        x: [members, channels, height, width, batch]; all members may share one memory.
-        kernel: Height and width of the kernel.
-        padding: Zeros on each side.
-
-    Returns:
-        Patches [members, channels * kernel², height' * width' * batch], [height', width', batch].
-    """
-    members = len(x)
-    if x.stride(0) == 0:
-        x = x[:1]
-    x = functional.pad(x, (0, 0, *[padding] * 4)).unfold(2, kernel, 1).unfold(3, kernel, 1)
-    places = [*x.shape[2:4], x.shape[4]]
-    x = x.permute(0, 1, 5, 6, 2, 3, 4).flatten(4).flatten(1, 3)
-    return x.expand(members, -1, -1), places
-
-
-def _max_pool(x: torch.Tensor, size: int) -> torch.Tensor:
-    """Pool height and width of [members, channels, height, width, batch].
-
-    The batch stands where PyTorch's channels-last kernels have their channels.
-    """
-    pooled = functional.max_pool2d(x.flatten(0, 1).permute(0, 3, 1, 2), size)
-    return pooled.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
