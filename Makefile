@@ -47,7 +47,7 @@ bench: $(RUNTIME) ## every benchmark, the quick form
 		echo "$$file"; $(BIN)/python "$$file" --quick; done
 
 # The Prefect server and what talks to it, in this folder; docs/deployment.md.
-server worker deploy ui: export DO_NOT_TRACK := 1
+server worker deploy ui: export DO_NOT_TRACK := true
 server worker deploy: export PREFECT_HOME ?= $(CURDIR)/.prefect/server
 server worker deploy: export PREFECT_API_URL ?= http://127.0.0.1:4200/api
 
