@@ -4,9 +4,12 @@ The environment is prepared before Prefect is imported: without `PREFECT_API_URL
 ephemeral, on an SQLite database below `.prefect/`.
 """
 
+import logging
 import os
 from pathlib import Path
 
+from flows.places import check_places
+from flows.watcher import watch
 from schemas.config.benchmark import BenchmarkConfig
 
 
@@ -16,9 +19,12 @@ def run_benchmark(config: BenchmarkConfig) -> Path:
     Raises:
         SaneError: What stopped the run, in one sentence.
     """
+    check_places(config)
     _prepare_environment()
+    watch()
     from flows.benchmark import sane
 
+    _leave_failures_to_the_caller()
     page = Path(sane(config))
     _print_summary(config, page)
     return page
@@ -33,6 +39,15 @@ def _prepare_environment() -> None:
         os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "true")
         # Prefect's own 20 s are too few on a busy machine.
         os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+
+
+def _leave_failures_to_the_caller() -> None:
+    """Keep Prefect's reports on failed runs off the console; its API stores them all the same.
+
+    A failed task's exception reaches the caller of the flow, which says what to do.
+    """
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).propagate = False
 
 
 def _print_summary(config: BenchmarkConfig, page: Path) -> None:

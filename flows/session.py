@@ -10,6 +10,7 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_UI_URL
 
+from flows.places import check_places, report_folder
 from sane_core.reporting.costs import StageCost
 from schemas.config.benchmark import BenchmarkConfig
 from schemas.records import Artifact, Manifest, Record
@@ -50,7 +51,7 @@ class Session:
         self.started = time.monotonic()
         self.place = Place(store=self.config.store, seed=self.config.seed)
         self.store = Store(self.config.store)
-        self.store.check_writable()
+        check_places(self.config)
         self.tracking = Tracking(self.config.tracking, zoos=len(self.config.zoos))
         self.tracking.prepare()
         self.parent = self.tracking.start(self.config.name, _flow_run(), self.config)
@@ -70,12 +71,12 @@ class Session:
 
     def publish(self, reports: list[ZooReport]) -> Path:
         """Write the page and `results.json`, and log both with all figures and tables."""
-        out = Path(self.config.out or f"runs/{self.config.name}")
         provenance = {
             "flow run": str(_flow_run().id),
             "mlflow run": self.parent,
             "store": self.store.uri,
         }
+        out = report_folder(self.config)
         page = publish_page(out, self.config, reports, self.costs(), provenance)
         self.tracking.log_files(self.parent, out)
         create_markdown_artifact(

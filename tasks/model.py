@@ -1,8 +1,10 @@
 """Stage `model`: pretrain SANE in a process of its own, resumable."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,10 +19,11 @@ from sane_core.pretraining.train import has_bfloat16
 from sane_core.pretraining.worker import TrainingJob
 from sane_core.windows.compile import read_facts
 from schemas.config.pretrain import PretrainConfig
-from schemas.errors import SaneError
+from schemas.errors import DiskFull, SaneError
 from schemas.records import Record
 from tasks.progress import Bar, progress_bar
 from tasks.stage import stage
+from tasks.store_files import is_full
 from tasks.store_records import Job, OpenArtifact
 
 POLL_SECONDS = 0.2
@@ -59,10 +62,12 @@ def pretrain(job: Job, config: PretrainStage, seed: int, windows: OpenArtifact) 
 
 
 def _run_worker(description: Path, scratch: Path, bar: Bar) -> None:
-    command = [sys.executable, "-m", "sane_core.pretraining.worker", str(description)]
+    module = "sane_core.pretraining.worker"
+    command = [sys.executable, "-m", module, str(description), str(os.getpid())]
     for stale in ("error.json", "progress.json"):
         (scratch / stale).unlink(missing_ok=True)
-    with (scratch / "worker.log").open("w") as log:
+    # What the worker says goes to the system's folder: the storage written to may be full.
+    with tempfile.TemporaryFile() as log:
         worker = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             while worker.poll() is None:
@@ -71,9 +76,11 @@ def _run_worker(description: Path, scratch: Path, bar: Bar) -> None:
         finally:
             worker.kill()
             worker.wait()
+        log.seek(0)
+        said = log.read().decode(errors="replace").strip()
     _show_progress(scratch / "progress.json", bar)
     if worker.returncode:
-        raise _failure(scratch, worker.returncode)
+        raise _failure(scratch, worker.returncode, said)
 
 
 def _show_progress(path: Path, bar: Bar) -> None:
@@ -82,18 +89,22 @@ def _show_progress(path: Path, bar: Bar) -> None:
         bar.reach(progress["step"], progress["steps"], f"loss {progress['loss']:.3f}")
 
 
-def _failure(scratch: Path, code: int) -> SaneError:
-    try:
+def _failure(scratch: Path, code: int, said: str) -> SaneError:
+    """Return why the worker stopped: as it explained, or by the last line that it said."""
+    with suppress(FileNotFoundError):
         error = json.loads((scratch / "error.json").read_text())
-    except FileNotFoundError:
-        last = (scratch / "worker.log").read_text().strip().splitlines()[-1:] or ["no output"]
-        return SaneError(
-            f"pretraining stopped with exit code {code} ({last[0]}): "
-            "run the same command again to resume"
+        failure = SaneError(error["message"])
+        failure.exit_code = error["exit_code"]
+        return failure
+    last = said.splitlines()[-1] if said else "no output"
+    if is_full(RuntimeError(last), scratch):
+        return DiskFull(
+            f"no space left to train in {scratch}: free some space, then run the same command "
+            "again to resume"
         )
-    failure = SaneError(error["message"])
-    failure.exit_code = error["exit_code"]
-    return failure
+    return SaneError(
+        f"pretraining stopped with exit code {code} ({last}): run the same command again to resume"
+    )
 
 
 def _describe(job: Job, config: PretrainStage) -> None:

@@ -10,7 +10,7 @@ from sane_core.reporting.costs import StageCost, costs_table
 from sane_core.reporting.page import ZooReport as PageZoo
 from sane_core.reporting.page import write_page
 from schemas.config.benchmark import BenchmarkConfig
-from schemas.errors import StoreError
+from tasks.report_folder import naming_the_folder
 from tasks.tracking_places import RunLink, is_server, ui_command
 
 HEADLINES = (
@@ -70,9 +70,9 @@ def publish_page(
     """Write `report.html`, `results.json` and each zoo's figures and tables into a folder.
 
     Raises:
-        StoreError: If the folder cannot be written.
+        UserError: If the folder cannot be written.
     """
-    try:
+    with naming_the_folder(out):
         out.mkdir(parents=True, exist_ok=True)
         for report in reports:
             shutil.copytree(
@@ -84,10 +84,6 @@ def publish_page(
             PageZoo(report.zoo, report.folder, report.metrics, report.facts) for report in reports
         ]
         return write_page(out, config.name, zoos, costs_table(costs), provenance)
-    except OSError as error:
-        raise StoreError(
-            f"report folder {out} cannot be written ({error.strerror}): choose another --out"
-        ) from error
 
 
 def markdown_summary(

@@ -14,7 +14,6 @@ from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from pydantic import Field
 
-from schemas.errors import SaneError
 from schemas.records import Artifact, Record
 from tasks.keys import stage_key
 from tasks.store import Store
@@ -22,6 +21,13 @@ from tasks.store_records import Job
 
 RETRIES = 2
 RETRY_DELAYS = [2.0, 10.0]
+_LASTING = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 
 
 class Place(Record):
@@ -103,9 +109,10 @@ def _is_local(store: str) -> bool:
 
 
 def is_transient(task: Any, run: Any, state: Any) -> bool:
-    """Return whether a failed task is worth another try: not for explained errors or bad values."""
+    """Return whether a failed task is worth another try: not for what fails the same way again.
+
+    Explained errors and bad values do, and so does a path that is not what it must be.
+    """
     del task, run
     error = state.result(raise_on_failure=False)
-    return isinstance(error, OSError | ConnectionError | TimeoutError) and not isinstance(
-        error, SaneError
-    )
+    return isinstance(error, OSError) and not isinstance(error, _LASTING)

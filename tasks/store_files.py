@@ -160,7 +160,7 @@ def full_disk_named(store: str, folder: Path) -> Iterator[None]:
     except SaneError:
         raise
     except Exception as error:
-        if not _is_full(error, folder):
+        if not is_full(error, folder):
             raise
         raise DiskFull(
             f"no space left for the store {store} (writing to {folder}): free some space or "
@@ -168,7 +168,8 @@ def full_disk_named(store: str, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_full(error: BaseException, folder: Path) -> bool:
+def is_full(error: BaseException, folder: Path) -> bool:
+    """Say whether an error, however worded, means that the disk of a folder is full."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     if any(text in str(error).lower() for text in _FULL_TEXTS):

@@ -1,25 +1,21 @@
-"""Training as a process of its own: `python -m sane_core.pretraining.worker JOB.json`.
+"""Training as a process of its own: `python -m sane_core.pretraining.worker JOB.json PARENT`.
 
 A process can be killed where a thread cannot, and a crash of a native library ends it alone. It
 reports by rewriting `progress.json`, and a failure by `error.json`, both in the scratch folder. It
 ends with its parent, so that a killed pipeline leaves no trainer behind.
 """
 
-import ctypes
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from sane_core.processes import end_with
 from schemas.config.pretrain import PretrainConfig
 from schemas.errors import SaneError
 from schemas.records import Record
-
-PARENT_DEATH_SIGNAL = 1
 
 
 class TrainingJob(Record):
@@ -62,9 +58,9 @@ def run(job: TrainingJob) -> None:
     save(Path(job.folder), trained, job.config.autoencoder)
 
 
-def main(path: Path) -> int:
-    """Run the job in a file; return the exit code."""
-    end_with_parent()
+def main(path: Path, parent: int) -> int:
+    """Run the job in a file, for a parent process; return the exit code."""
+    end_with(parent)
     job = TrainingJob.model_validate_json(path.read_text())
     try:
         run(job)
@@ -75,14 +71,6 @@ def main(path: Path) -> int:
     return 0
 
 
-def end_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux; elsewhere nothing)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
-        if os.getppid() == 1:
-            os._exit(1)
-
-
 def _replace(path: Path, value: dict[str, object]) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(value))
@@ -90,4 +78,4 @@ def _replace(path: Path, value: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -5,6 +5,7 @@ permutations of that model, drawn anew for every checkpoint.
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -84,9 +85,7 @@ def cut_windows(
         for run, epoch in names
     ]
     total = sum(map(len, starts))
-    values = np.lib.format.open_memmap(
-        scratch / "windows.npy", "w+", np.float32, (total, 1 + views, length, d_t)
-    )
+    values = _map(scratch / "windows.npy", (total, 1 + views, length, d_t))
     positions = np.empty((total, length, 3), np.int64)
     lengths = np.empty((total, 1 + views, length), np.int64)
     sample = 0
@@ -108,3 +107,14 @@ def cut_windows(
         epochs=np.repeat(tokens.epochs, per_checkpoint),
     )
     return windows, np.stack([coverage(s, sequence, length) for s in starts])
+
+
+def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a new float32 array in a file, its space taken at once.
+
+    On a full disk this raises, where writing to a map with holes would end the process.
+    """
+    mapped = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return mapped

@@ -1,8 +1,9 @@
-"""A script, not a module to import: `ffcv_writer.py FOLDER` writes `FOLDER/out.beton` with FFCV.
+"""A script, not a module to import: `ffcv_writer.py FOLDER PARENT` writes `FOLDER/out.beton`.
 
 `FOLDER` holds `job.json` and a plain file per field (see `write.py`, which starts and watches
 this). One worker, so that the same input gives the same bytes. It ends with an error as soon as
-FFCV's worker has died; FFCV itself would wait for that worker for ever.
+FFCV's worker has died; FFCV itself would wait for that worker for ever. Both end with the process
+that started them.
 """
 
 import json
@@ -11,10 +12,13 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from sane_core.processes import end_with
 
 
 class Samples:
@@ -70,4 +74,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    end_with(int(sys.argv[2]))
+    os.register_at_fork(after_in_child=partial(end_with, os.getpid()))
     main(Path(sys.argv[1]))

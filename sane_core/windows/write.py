@@ -193,7 +193,7 @@ def _run_ffcv(folder: Path, path: Path, seconds: float) -> None:
     with tempfile.TemporaryFile() as log:
         # A session of its own, so that FFCV's worker can be stopped with it.
         child = subprocess.Popen(
-            [sys.executable, "-P", str(script), str(folder)],
+            [sys.executable, "-P", str(script), str(folder), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
