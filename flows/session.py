@@ -1,6 +1,5 @@
 """What one flow run keeps in hand: the tracked run, the stages done and what they cost."""
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,9 @@ from tasks.stage import Place, Stage
 from tasks.store import Store
 from tasks.tracking import Status, Tracking
 from tasks.tracking_places import FlowRunRef
+
+LOGGED = ("model", "probes", "generation")
+"""Stages whose files are copied to MLflow: small, and what people load or plot."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,6 @@ class Session:
     records: list[StageRecord] = field(default_factory=list)
 
     def __enter__(self) -> "Session":
-        self.started = time.monotonic()
         self.place = Place(store=self.config.store, seed=self.config.seed)
         self.store = Store(self.config.store)
         check_places(self.config)
@@ -107,9 +108,11 @@ class ZooRun:
         manifest = session.store.manifest(artifact)
         record = StageRecord(self.zoo, stage.name, artifact, manifest, cached)
         session.records.append(record)
-        session.tracking.record_stage(
+        child = session.tracking.record_stage(
             session.parent, stage.name, self.zoo, artifact, manifest, cached
         )
+        if child and stage.name in LOGGED:
+            session.tracking.log_files(child, session.store.open(artifact).folder, to=stage.name)
         how = "was there already" if cached else f"took {manifest.seconds:.1f} s"
         get_run_logger().info("%s of %s %s: %s", stage.name, self.zoo, how, artifact.digest[:12])
         return artifact
