@@ -28,9 +28,11 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def plan(checkout: Path, target: str) -> str:
-    """Return the commands that `make TARGET` would run."""
+    """Return the commands that `make TARGET` would run, also when make runs the tests."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "--no-print-directory", "-n", target]
     return subprocess.run(
-        ["make", "-n", target], cwd=checkout, capture_output=True, text=True, check=True
+        command, cwd=checkout, env=own, capture_output=True, text=True, check=True
     ).stdout
 
 
