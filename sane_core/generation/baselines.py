@@ -31,7 +31,7 @@ def with_noise(
     index = rng.integers(len(next(iter(prompts.values()))), size=count)
     noisy = {}
     for layer in layers:
-        names = entries(layer)
+        names = layer.entries
         scale = np.concatenate([prompts[name].ravel() for name in names]).std()
         for name in names:
             noise = rng.standard_normal((count, *prompts[name].shape[1:]))
@@ -57,7 +57,7 @@ def with_matched_noise(
     """
     noisy: Weights = {}
     for layer in layers:
-        names = entries(layer)
+        names = layer.entries
         noise = {name: rng.standard_normal(samples[name].shape) for name in names}
         distance = _norm([samples[name] - prompts[name][index] for name in names])
         length = _norm(list(noise.values()))
@@ -83,11 +83,6 @@ def interpolated(
 def average(prompts: Mapping[str, np.ndarray]) -> Weights:
     """Return the one model whose weights are the mean of all aligned prompts."""
     return {name: values.mean(0, keepdims=True) for name, values in prompts.items()}
-
-
-def entries(layer: Layer) -> list[str]:
-    """Return the entries pooled in a layer."""
-    return [f"{layer.name}.weight"] + ([f"{layer.name}.bias"] if layer.has_bias else [])
 
 
 def _norm(parts: list[np.ndarray]) -> np.ndarray:

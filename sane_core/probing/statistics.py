@@ -19,8 +19,7 @@ def weight_statistics(weights: dict[str, np.ndarray], layers: tuple[Layer, ...])
     """
     parts = []
     for layer in layers:
-        names = [f"{layer.name}.weight"] + ([f"{layer.name}.bias"] if layer.has_bias else [])
-        pooled = [weights[name].reshape(len(weights[name]), -1) for name in names]
+        pooled = [weights[name].reshape(len(weights[name]), -1) for name in layer.entries]
         values = np.concatenate(pooled, axis=1).astype(np.float64)
         parts += [values.mean(1, keepdims=True), values.var(1, keepdims=True)]
         parts.append(np.quantile(values, QUANTILES, axis=1).T)

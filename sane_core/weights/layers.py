@@ -25,6 +25,11 @@ class Layer:
     has_bias: bool
 
     @property
+    def entries(self) -> list[str]:
+        """State-dict entries pooled in the layer: the weight and, if there is one, the bias."""
+        return [f"{self.name}.weight"] + ([f"{self.name}.bias"] if self.has_bias else [])
+
+    @property
     def c_out(self) -> int:
         """Rows: outgoing channels."""
         return self.shape[0]

@@ -37,7 +37,7 @@ def measure(weights: Mapping[str, np.ndarray], layers: tuple[Layer, ...]) -> Sta
     """
     mean, std = np.empty(len(layers)), np.empty(len(layers))
     for layer in layers:
-        pooled = np.concatenate([values.ravel() for _, values in _entries(weights, layer)])
+        pooled = np.concatenate([weights[name].ravel() for name in layer.entries])
         mean[layer.l] = pooled.mean(dtype=np.float64)
         std[layer.l] = pooled.std(dtype=np.float64)
         if not std[layer.l] > 0:
@@ -55,9 +55,9 @@ def standardize(
 ) -> dict[str, np.ndarray]:
     """Return (w - mean) / std per layer, float32 as given."""
     return {
-        name: ((values - statistics.mean[layer.l]) / statistics.std[layer.l]).astype(values.dtype)
-        for layer in layers
-        for name, values in _entries(weights, layer)
+        name: _as(weights[name], (weights[name] - statistics.mean[l]) / statistics.std[l])
+        for l, layer in enumerate(layers)
+        for name in layer.entries
     }
 
 
@@ -66,12 +66,11 @@ def unstandardize(
 ) -> dict[str, np.ndarray]:
     """Return w · std + mean per layer: the inverse of `standardize` up to the last float32 bit."""
     return {
-        name: (values * statistics.std[layer.l] + statistics.mean[layer.l]).astype(values.dtype)
-        for layer in layers
-        for name, values in _entries(weights, layer)
+        name: _as(weights[name], weights[name] * statistics.std[l] + statistics.mean[l])
+        for l, layer in enumerate(layers)
+        for name in layer.entries
     }
 
 
-def _entries(weights: Mapping[str, np.ndarray], layer: Layer) -> list[tuple[str, np.ndarray]]:
-    names = [f"{layer.name}.weight"] + ([f"{layer.name}.bias"] if layer.has_bias else [])
-    return [(name, weights[name]) for name in names]
+def _as(like: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return values.astype(like.dtype)
