@@ -40,7 +40,12 @@ def test_a_second_request_is_served_from_the_store(any_store: Store, make) -> No
 def test_the_manifest_records_where_an_artifact_came_from(any_store: Store, make, key) -> None:
     upstream, _ = make(any_store)
     with any_store.stage(
-        "windows", key, kind="beton", config=WindowsConfig(), inputs={"tokens": upstream}, seed=7
+        "windows",
+        key,
+        kind="beton",
+        config=WindowsConfig(length=48),
+        inputs={"tokens": upstream},
+        seed=7,
     ) as job:
         (job.folder / "w.beton").write_bytes(b"w")
         job.metrics["loss"] = float("nan")
