@@ -42,14 +42,17 @@ def benchmark(description: str, measure: Callable[[bool], list[Row]]) -> None:
     parser.add_argument("--quick", action="store_true", help="at most 60 seconds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here as well")
     arguments = parser.parse_args()
+    # A measurement may work in a folder of its own.
+    target = arguments.json and arguments.json.resolve()
     machine = describe_machine()
     rows = measure(arguments.quick)
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     for row in rows:
         print(_line(row))
-    if arguments.json:
+    if target:
+        target.parent.mkdir(parents=True, exist_ok=True)
         listed = [asdict(row) | {"share_of_limit": row.share} | machine for row in rows]
-        arguments.json.write_text(json.dumps(listed, indent=2) + "\n")
+        target.write_text(json.dumps(listed, indent=2) + "\n")
 
 
 def describe_machine() -> dict[str, str | int | float]:
