@@ -40,6 +40,6 @@ def generate(
             config.embed,
             seed,
             job.folder,
-            bar.advance,
+            bar.reach,
         )
     job.metrics.update(metrics)

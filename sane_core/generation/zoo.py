@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.zoo import ZooConfig
 
+DRAWN = ("sub", "kde30", "boot", "gauss", "noise", "interpolation", "scratch")
+"""Methods that draw `keep` models anew in every repeat."""
 ONCE = ("prompts", "reconstruction", "prompts_selected", "best_prompt", "average")
 """Methods that do not depend on the draw: they count once."""
 UNSELECTED = ("prompts", "reconstruction")
@@ -77,7 +80,7 @@ def generate_from_zoo(
     embed: EmbedConfig,
     seed: int,
     folder: Path,
-    on_step: Callable[[], None] | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """Draw, score, fine-tune and sweep; write the tables and the kept SUB samples.
 
@@ -91,7 +94,8 @@ def generate_from_zoo(
         embed: Chunk sizes.
         seed: The run's seed.
         folder: Gets `accuracy.parquet`, `samples.parquet`, `front.parquet` and `samples/`.
-        on_step: Called after every draw, epoch of fine-tuning and point of the front.
+        on_step: Called with (step, steps) after every draw, epoch of fine-tuning and point of the
+            front.
 
     Returns:
         Metrics `generation.*` and `front.*`.
@@ -105,19 +109,25 @@ def generate_from_zoo(
     ]
     prompts = _prompts(generator, tokens, config)
 
+    steps = count()
+    total = _steps(config, recipe, len(prompts.latents))
+
+    def advance() -> None:
+        if on_step:
+            on_step(next(steps) + 1, total)
+
     draws = []
     for repeat in range(config.seeds):
         draws.append(draw_all(generator, prompts, config, seed, repeat))
-        if on_step:
-            on_step()
+        advance()
     summary = [
         _summarize(generator, method, repeat, samples, images["test"], wrong, trained)
         for repeat, methods in enumerate(draws)
         for method, samples in methods.items()
     ]
-    accuracy = _finetune(generator, draws, images, recipe, config, seed, on_step)
+    accuracy = _finetune(generator, draws, images, recipe, config, seed, advance)
     front = sweep(
-        generator, prompts.latents, prompts.weights, images["test"], wrong, config, seed, on_step
+        generator, prompts.latents, prompts.weights, images["test"], wrong, config, seed, advance
     )
 
     for name, rows in (("accuracy", accuracy), ("samples", summary), ("front", front)):
@@ -191,7 +201,7 @@ def _finetune(
     recipe: ZooConfig,
     config: GenerateConfig,
     seed: int,
-    on_step: Callable[[], None] | None,
+    on_epoch: Callable[[], None],
 ) -> list[Accuracy]:
     starts = {
         (method, repeat): _first(
@@ -210,7 +220,7 @@ def _finetune(
         learning_rate=recipe.learning_rate,
         seed=seed,
         chunk=recipe.chunk,
-        on_epoch=on_step,
+        on_epoch=on_epoch,
     )
     rows = [
         Accuracy(method, repeat, model, epoch, float(value))
@@ -224,6 +234,16 @@ def _finetune(
         correct, _ = score(generator.architecture, everything, images["test"])
         rows += [Accuracy(method, 0, i, 0, float(value)) for i, value in enumerate(correct.mean(1))]
     return rows
+
+
+def _steps(config: GenerateConfig, recipe: ZooConfig, prompts: int) -> int:
+    """Return the number of draws, epochs of fine-tuning (per chunk) and points of the front."""
+    samples = config.keep * config.seeds
+    drawn = samples * len(DRAWN)
+    members = drawn + 2 * min(prompts, samples) + min(prompts, config.keep) + 2
+    epochs = -(-members // recipe.chunk) * (max(0, *config.finetune_epochs) + 1)
+    knobs = (*config.bandwidths, *config.noise_sizes, *config.interpolations)
+    return config.seeds + epochs + config.seeds * len(knobs)
 
 
 def _first(weights: Weights, count: int) -> Weights:
