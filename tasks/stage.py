@@ -14,6 +14,7 @@ from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from pydantic import Field
 
+from schemas.errors import SaneError
 from schemas.records import Artifact, Record
 from tasks.keys import stage_key
 from tasks.store import Store
@@ -82,7 +83,11 @@ class Stage:
 
         def make(job: Job) -> None:
             opened = {name: store.open(artifact) for name, artifact in inputs.items()}
-            self.make(job, config, at.seed, **opened)
+            try:
+                self.make(job, config, at.seed, **opened)
+            except ValueError as error:
+                # The core says in one sentence what must hold; here it becomes the user's answer.
+                raise SaneError(f"stage {self.name} cannot go on: {error}") from error
 
         key = self.key(config, at, inputs)
         artifact, _ = store.get_or_make(

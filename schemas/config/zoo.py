@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from schemas.records import Record
 
+IMAGES = {"digits": 1797}
+"""Images there are, by dataset."""
+
 
 class ZooConfig(Record):
     """A zoo trained here. Defaults are the digits quickstart."""
@@ -25,6 +28,16 @@ class ZooConfig(Record):
         default=0.15, gt=0, lt=1, description="share of validation runs"
     )
     chunk: int = Field(default=50, ge=1, description="members trained at once (bounds memory)")
+
+    @model_validator(mode="after")
+    def _find_enough_images(self) -> "ZooConfig":
+        wanted = (self.train_images, self.validation_images, self.test_images)
+        if sum(wanted) > IMAGES[self.dataset]:
+            raise ValueError(
+                "train_images + validation_images + test_images must be <= "
+                f"{IMAGES[self.dataset]} for {self.dataset}, got {' + '.join(map(str, wanted))}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _leave_runs_for_the_test_split(self) -> "ZooConfig":
