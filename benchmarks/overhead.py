@@ -156,13 +156,13 @@ class _Sequence:
         )
 
     def windows(self, folder: Path) -> None:
+        from sane_core.architectures.registry import architecture_named
         from sane_core.weights.files import read_tokens
         from sane_core.weights.layers import layers_of
         from sane_core.weights.symmetry import groups_of
         from sane_core.windows.beton import verify_beton
         from sane_core.windows.compile import cut_windows
         from sane_core.windows.write import write_beton
-        from sane_core.zoo.architectures import architecture_named
 
         architecture = architecture_named(self.recipe.architecture)
         layers, groups = layers_of(architecture.shapes()), groups_of(architecture)

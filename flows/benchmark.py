@@ -11,12 +11,13 @@ from schemas.config.zoo import ZooConfig
 from schemas.records import Artifact
 from tasks.embeddings import EmbedStage, embed
 from tasks.generation import GenerateStage, generate
+from tasks.images import ImagesStage, prepare_images
 from tasks.model import PretrainStage, pretrain
 from tasks.probes import ProbeStage, probe
 from tasks.report import ReportStage, report
 from tasks.tokens import preprocess
 from tasks.windows import compile_windows
-from tasks.zoo import build_zoo
+from tasks.zoo import ZooStage, build_zoo
 
 
 @flow(name="sane", flow_run_name="{config.name}", validate_parameters=True, log_prints=False)
@@ -44,7 +45,8 @@ def run_stages(
     """
     epochs = config.windows.epochs(recipe.epochs)
 
-    zoo = run(build_zoo, recipe)
+    images = run(prepare_images, ImagesStage.of(recipe.images, config.data))
+    zoo = run(build_zoo, ZooStage.of(recipe), images=images)
     tokens = run(preprocess, config.preprocess, zoo=zoo)
     # Who reads the windows changes nothing in them: another reader compiles nothing again.
     compiled = config.windows.model_copy(update={"reader": "ffcv"})
@@ -66,9 +68,12 @@ def run_stages(
         )
     if "generate" in config.experiments:
         stage = GenerateStage(
-            generate=config.generate, embed=config.embed, recipe=recipe, epochs=epochs
+            generate=config.generate,
+            embed=config.embed,
+            recipe=recipe.training(),
+            epochs=epochs,
         )
-        experiments["generation"] = run(generate, stage, zoo=zoo, tokens=tokens, model=model)
+        experiments["generation"] = run(generate, stage, images=images, tokens=tokens, model=model)
     return run(
         report, ReportStage(), zoo=zoo, tokens=tokens, windows=windows, model=model, **experiments
     )

@@ -3,7 +3,7 @@
 from sane_core.generation.zoo import generate_from_zoo
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
-from schemas.config.zoo import ZooConfig
+from schemas.config.training import TrainingConfig
 from schemas.records import Record
 from tasks.progress import progress_bar
 from tasks.stage import stage
@@ -15,7 +15,7 @@ class GenerateStage(Record):
 
     generate: GenerateConfig
     embed: EmbedConfig
-    recipe: ZooConfig
+    recipe: TrainingConfig
     epochs: tuple[int, ...]
 
 
@@ -24,14 +24,14 @@ def generate(
     job: Job,
     config: GenerateStage,
     seed: int,
-    zoo: OpenArtifact,
+    images: OpenArtifact,
     tokens: OpenArtifact,
     model: OpenArtifact,
 ) -> None:
     """Draw, select, fine-tune and compare (Algorithm 3)."""
     with progress_bar("generate", None, "steps") as bar:
         metrics = generate_from_zoo(
-            zoo.folder,
+            images.folder,
             tokens.folder,
             model.folder,
             config.recipe,

@@ -22,8 +22,10 @@ from sane_core.generation.sample import (
 from sane_core.seeding import rng_for
 from sane_core.weights.standardize import standardize
 from sane_core.weights.tokens import tokenize
-from sane_core.zoo.population import initialize
+from sane_core.zoo.population.initialize import initialize
+from sane_core.zoo.population.members import members_of
 from schemas.config.generate import GenerateConfig
+from schemas.config.training import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,19 @@ def embed_prompts(generator: Generator, weights: Weights) -> Prompts:
 
 
 def draw_all(
-    generator: Generator, prompts: Prompts, config: GenerateConfig, seed: int, repeat: int
+    generator: Generator,
+    prompts: Prompts,
+    recipe: TrainingConfig,
+    config: GenerateConfig,
+    seed: int,
+    repeat: int,
 ) -> dict[str, Samples]:
     """Draw every method's models once.
 
     Args:
         generator: Trained SANE.
         prompts: Prompt examples.
+        recipe: How the zoo's networks start.
         config: Candidates, keep, bandwidth, rounds.
         seed: The run's seed.
         repeat: Number of the independent draw.
@@ -103,7 +111,8 @@ def draw_all(
     methods["average"] = select(average(prompts.weights), 1)
     methods["reconstruction"] = _unselected(generator.decode(latents), shuffled, generator)
     runs = [-1 - repeat * config.keep - i for i in range(config.keep)]
-    start = initialize(generator.architecture, runs, seed)
+    fresh = members_of(recipe, runs, seed)
+    start = initialize(generator.architecture, fresh, seed, recipe.initial_bias)
     methods["scratch"] = select(
         {name: values.numpy() for name, values in start.items()}, config.keep
     )

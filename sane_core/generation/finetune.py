@@ -9,9 +9,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from sane_core.zoo.architectures import Architecture
-from sane_core.zoo.images import Images
-from sane_core.zoo.population import Population, score, stack, train
+from sane_core.architectures.architecture import Architecture
+from sane_core.images.images import Images
+from sane_core.zoo.population.initialize import Population
+from sane_core.zoo.population.members import members_of
+from sane_core.zoo.population.score import score, stack
+from sane_core.zoo.population.train import train
+from sane_core.zoo.population.ways import supported_ways
+from schemas.config.training import TrainingConfig
 
 Origin = TypeVar("Origin", bound=Hashable)
 """What a set of starting weights is called by the caller."""
@@ -21,10 +26,9 @@ def finetune(
     architecture: Architecture,
     starts: Mapping[Origin, Mapping[str, np.ndarray]],
     images: dict[str, Images],
+    recipe: TrainingConfig,
     *,
     epochs: Sequence[int],
-    batch: int,
-    learning_rate: float,
     seed: int,
     chunk: int,
     on_epoch: Callable[[], None] | None = None,
@@ -35,9 +39,8 @@ def finetune(
         architecture: Architecture of all models.
         starts: Origin -> entry -> float32 [models, ...].
         images: Parts "train" and "test".
+        recipe: How to train, but for the number of epochs.
         epochs: Epochs to report; 0 (zero-shot) is added.
-        batch: Images per model and step.
-        learning_rate: Adam's step size.
         seed: The run's seed.
         chunk: Models trained at once.
         on_epoch: Called after every epoch of every chunk.
@@ -60,17 +63,18 @@ def finetune(
         if on_epoch:
             on_epoch()
 
+    way = supported_ways(architecture)[0] if recipe.way == "auto" else recipe.way
     for start in range(0, len(numbers), chunk):
         part = {name: values[start : start + chunk] for name, values in joined.items()}
+        runs = [10**6 + i for i in numbers[start : start + chunk]]
         train(
             architecture,
             stack(architecture, part),
             images["train"],
-            runs=[10**6 + i for i in numbers[start : start + chunk]],
-            epochs=max(wanted),
-            batch=batch,
-            learning_rate=learning_rate,
-            seed=seed,
+            members_of(recipe, runs, seed),
+            recipe.model_copy(update={"epochs": max(wanted)}),
+            seed,
+            way=way,
             on_epoch=report,
         )
     bounds = np.cumsum([0, *counts.values()])

@@ -12,9 +12,9 @@ import numpy as np
 from sane_core.generation.baselines import interpolated, with_noise
 from sane_core.generation.novelty import error_overlap
 from sane_core.generation.sample import Generator, Samples, Weights, keep_best, subsample
+from sane_core.images.images import Images
 from sane_core.seeding import rng_for
-from sane_core.zoo.images import Images
-from sane_core.zoo.population import score, stack
+from sane_core.zoo.population.score import score, stack
 from schemas.config.generate import GenerateConfig
 
 

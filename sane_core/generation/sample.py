@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sane_core.architectures.architecture import Architecture
 from sane_core.embedding.embed import decode
 from sane_core.generation.distributions.kde import sample_kde
 from sane_core.generation.distributions.prior import sample_prior
+from sane_core.images.images import Images
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.weights.layers import Layer, layers_of
 from sane_core.weights.standardize import Statistics, unstandardize
 from sane_core.weights.tokens import detokenize
-from sane_core.zoo.architectures import Architecture
-from sane_core.zoo.images import Images
-from sane_core.zoo.population import score, stack
+from sane_core.zoo.population.score import score, stack
 from schemas.config.embed import EmbedConfig
 
 Weights = dict[str, np.ndarray]

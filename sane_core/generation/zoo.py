@@ -10,23 +10,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
+from sane_core.architectures.registry import architecture_named
 from sane_core.embedding.embed import encode
 from sane_core.generation.compare import Prompts, draw_all, embed_prompts
 from sane_core.generation.finetune import finetune
 from sane_core.generation.front import FrontPoint, sweep
 from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
 from sane_core.generation.sample import Generator, Samples, Weights
+from sane_core.images.files import read_images
+from sane_core.images.images import Images
 from sane_core.pretraining.files import load
 from sane_core.weights.files import TokenSet, read_statistics, read_tokens
 from sane_core.weights.layers import layers_of
 from sane_core.weights.standardize import unstandardize
 from sane_core.weights.tokens import detokenize
-from sane_core.zoo.architectures import architecture_named
-from sane_core.zoo.images import Images, read_images
-from sane_core.zoo.population import score, stack
+from sane_core.zoo.population.score import score, stack
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
-from schemas.config.zoo import ZooConfig
+from schemas.config.training import TrainingConfig
 
 DRAWN = ("sub", "kde30", "boot", "gauss", "noise", "interpolation", "scratch")
 """Methods that draw `keep` models anew in every repeat."""
@@ -34,6 +35,8 @@ ONCE = ("prompts", "reconstruction", "prompts_selected", "best_prompt", "average
 """Methods that do not depend on the draw: they count once."""
 UNSELECTED = ("prompts", "reconstruction")
 """Methods that report all their models at epoch 0, and fine-tune as many as there are samples."""
+AT_ONCE = 50
+"""Models fine-tuned at once."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,10 @@ class Summary:
 
 
 def generate_from_zoo(
-    zoo: Path,
+    images: Path,
     tokens: Path,
     model: Path,
-    recipe: ZooConfig,
+    recipe: TrainingConfig,
     epochs: tuple[int, ...],
     config: GenerateConfig,
     embed: EmbedConfig,
@@ -85,7 +88,7 @@ def generate_from_zoo(
     """Draw, score, fine-tune and sweep; write the tables and the kept SUB samples.
 
     Args:
-        zoo: Folder of the zoo stage.
+        images: Folder of the images stage.
         tokens: Folder of the preprocess stage.
         model: Folder of the pretrain stage.
         recipe: The zoo's own training recipe, used for fine-tuning and scratch.
@@ -100,17 +103,15 @@ def generate_from_zoo(
     Returns:
         Metrics `generation.*` and `front.*`.
     """
-    images = read_images(zoo / "images.npz")
+    parts = read_images(images)
     training = read_tokens(tokens / "tokens", "train", epochs)
-    generator = prepare(tokens, model, training, images["validation"], embed)
+    generator = prepare(tokens, model, training, parts["validation"], embed)
     trained = raw_weights(generator, training)
-    wrong = ~score(generator.architecture, stack(generator.architecture, trained), images["test"])[
-        0
-    ]
+    wrong = ~score(generator.architecture, stack(generator.architecture, trained), parts["test"])[0]
     prompts = _prompts(generator, tokens, config)
 
     steps = count()
-    total = _steps(config, recipe, len(prompts.latents))
+    total = _steps(config, len(prompts.latents))
 
     def advance() -> None:
         if on_step:
@@ -118,16 +119,16 @@ def generate_from_zoo(
 
     draws = []
     for repeat in range(config.seeds):
-        draws.append(draw_all(generator, prompts, config, seed, repeat))
+        draws.append(draw_all(generator, prompts, recipe, config, seed, repeat))
         advance()
     summary = [
-        _summarize(generator, method, repeat, samples, images["test"], wrong, trained)
+        _summarize(generator, method, repeat, samples, parts["test"], wrong, trained)
         for repeat, methods in enumerate(draws)
         for method, samples in methods.items()
     ]
-    accuracy = _finetune(generator, draws, images, recipe, config, seed, advance)
+    accuracy = _finetune(generator, draws, parts, recipe, config, seed, advance)
     front = sweep(
-        generator, prompts.latents, prompts.weights, images["test"], wrong, config, seed, advance
+        generator, prompts.latents, prompts.weights, parts["test"], wrong, config, seed, advance
     )
 
     for name, rows in (("accuracy", accuracy), ("samples", summary), ("front", front)):
@@ -198,7 +199,7 @@ def _finetune(
     generator: Generator,
     draws: list[dict[str, Samples]],
     images: dict[str, Images],
-    recipe: ZooConfig,
+    recipe: TrainingConfig,
     config: GenerateConfig,
     seed: int,
     on_epoch: Callable[[], None],
@@ -215,11 +216,10 @@ def _finetune(
         generator.architecture,
         starts,
         images,
+        recipe,
         epochs=config.finetune_epochs,
-        batch=recipe.batch,
-        learning_rate=recipe.learning_rate,
         seed=seed,
-        chunk=recipe.chunk,
+        chunk=AT_ONCE,
         on_epoch=on_epoch,
     )
     rows = [
@@ -236,12 +236,12 @@ def _finetune(
     return rows
 
 
-def _steps(config: GenerateConfig, recipe: ZooConfig, prompts: int) -> int:
+def _steps(config: GenerateConfig, prompts: int) -> int:
     """Return the number of draws, epochs of fine-tuning (per chunk) and points of the front."""
     samples = config.keep * config.seeds
     drawn = samples * len(DRAWN)
     members = drawn + 2 * min(prompts, samples) + min(prompts, config.keep) + 2
-    epochs = -(-members // recipe.chunk) * (max(0, *config.finetune_epochs) + 1)
+    epochs = -(-members // AT_ONCE) * (max(0, *config.finetune_epochs) + 1)
     knobs = (*config.bandwidths, *config.noise_sizes, *config.interpolations)
     return config.seeds + epochs + config.seeds * len(knobs)
 

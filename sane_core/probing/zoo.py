@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sane_core.architectures.registry import architecture_named
 from sane_core.embedding.embed import encode
 from sane_core.embedding.files import Embeddings
 from sane_core.embedding.pooling import pool
@@ -21,7 +22,6 @@ from sane_core.weights.files import TokenSet, read_statistics, read_tokens
 from sane_core.weights.layers import layers_of
 from sane_core.weights.standardize import unstandardize
 from sane_core.weights.tokens import detokenize
-from sane_core.zoo.architectures import architecture_named
 from schemas.config.embed import EmbedConfig
 from schemas.config.probe import ProbeConfig
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
 from sane_core.weights.align import align, match, squared_distance
 from sane_core.weights.files import TokenSet, write_layers, write_tokens
@@ -19,12 +20,10 @@ from sane_core.weights.layers import largest_row, layers_of
 from sane_core.weights.standardize import identity, measure, standardize
 from sane_core.weights.symmetry import Permutations, groups_of, permute
 from sane_core.weights.tokens import lengths_of, positions_of, tokenize
-from sane_core.zoo.architectures import architecture_named
 from sane_core.zoo.files import read_weights
-from sane_core.zoo.images import read_images
-from sane_core.zoo.population import logits, stack
+from sane_core.zoo.population.score import logits, stack
 from schemas.config.preprocess import PreprocessConfig
-from schemas.tables import ALIGNMENT, CHECKPOINTS
+from schemas.tables import ALIGNMENT
 
 SPLITS = ("train", "validation", "test")
 
@@ -70,7 +69,7 @@ def preprocess_zoo(
     if config.align:
         permutations = match(reference, last, groups, rng_for(seed, "align"), config.max_sweeps)
     aligned = align(weights, groups, permutations)
-    change = _largest_change(zoo, architecture.name, last, permute(last, groups, permutations))
+    change = _largest_change(architecture.name, seed, last, permute(last, groups, permutations))
 
     split_of = dict(zip(table["run"].to_pylist(), table["split"].to_pylist(), strict=True))
     train = [i for i, run in enumerate(runs) if split_of[run] == "train"]
@@ -130,17 +129,18 @@ def reference_of(checkpoints: pa.Table) -> int:
 
 
 def _largest_change(
-    zoo: Path,
     name: str,
+    seed: int,
     before: dict[str, np.ndarray],
     after: dict[str, np.ndarray],
     tolerance: float = 1e-4,
 ) -> float:
-    """Return the largest |Δ logit| on validation images: aligned, it is the same function."""
+    """Return the largest |Δ logit| on random images: aligned, it is the same function."""
     import torch
 
     architecture = architecture_named(name)
-    pixels = torch.from_numpy(read_images(zoo / "images.npz")["validation"].pixels[:64])
+    rng = rng_for(seed, "verify")
+    pixels = torch.from_numpy(rng.random((64, *architecture.input_shape), np.float32))
     with torch.no_grad():
         outputs = [
             logits(architecture, stack(architecture, weights), pixels)
@@ -172,5 +172,5 @@ def _write_checkpoints(path: Path, table: pa.Table, tokens: int) -> None:
         rows = order[split[order] == name]
         first[rows] = np.arange(len(rows)) * tokens
     for name, values in (("first_token", first), ("last_token", first + tokens - 1)):
-        table = table.set_column(CHECKPOINTS.get_field_index(name), name, pa.array(values))
-    pq.write_table(table.cast(CHECKPOINTS), path, compression="zstd")
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(values))
+    pq.write_table(table, path, compression="zstd")

@@ -1,147 +1,174 @@
-"""Train a zoo into a folder: weights, checkpoints table, images (paper §3; SANE-FACTS §1).
+"""Train a zoo into a folder: weights and checkpoints table (paper §3; SANE-FACTS §1).
 
-Members are trained in chunks; a finished chunk is kept in the scratch folder, named after its runs,
-so a run that is killed repeats at most one chunk and ends with the same files, and another chunk
-size never takes up what is not its own.
+Members are trained in chunks that fit into memory. After every epoch a chunk's weights and its
+training state are kept in the scratch folder, so a run that is killed repeats at most the epoch it
+was in and ends with the same files.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
+import torch
 
-from sane_core.zoo.architectures import architecture_named
-from sane_core.zoo.files import write_weights
-from sane_core.zoo.images import PARTS, Images, split_digits, write_images
-from sane_core.zoo.population import Population, initialize, score, train
+from sane_core.architectures.registry import architecture_named
+from sane_core.images.files import read_images
+from sane_core.images.images import PARTS
+from sane_core.zoo.chunk import Chunk
+from sane_core.zoo.population.choose import choose_way
+from sane_core.zoo.population.members import Member, members_of
+from sane_core.zoo.population.memory import members_that_fit
 from sane_core.zoo.splits import split_runs
+from sane_core.zoo.weight_shards import RowGroup, ShardWriter
 from schemas.config.zoo import ZooConfig
-from schemas.tables import CHECKPOINTS
+from schemas.tables import checkpoints_schema
+
+HYPERPARAMETERS = {
+    "learning_rate": pa.float64(),
+    "weight_decay": pa.float64(),
+    "batch": pa.int32(),
+    "optimizer": pa.string(),
+    "initialization": pa.string(),
+    "activation": pa.string(),
+    "dropout": pa.float64(),
+}
 
 
 def train_zoo(
     config: ZooConfig,
+    images: Path,
     seed: int,
     folder: Path,
     scratch: Path,
     on_epoch: Callable[[int], None] | None = None,
+    on_choice: Callable[[str, dict[str, float]], None] | None = None,
 ) -> dict[str, float]:
     """Train every member of a zoo and write it.
 
     Args:
         config: What to train.
+        images: Folder of the images stage.
         seed: The run's seed.
-        folder: Gets `weights/*.parquet`, `checkpoints.parquet` and `images.npz`.
-        scratch: Keeps finished chunks across a kill.
-        on_epoch: Called with the members of the chunk after each of its epochs, and once per
-            epoch for a chunk that was finished before.
+        folder: Gets `weights/*.parquet` and `checkpoints.parquet`.
+        scratch: Keeps finished epochs across a kill.
+        on_epoch: Called with the members of the chunk after each of its epochs, also for those that
+            were finished before.
+        on_choice: Called once with the way that members are trained at once, and what every way
+            was measured to take, in seconds per step of a member.
 
     Returns:
-        Metrics: mean accuracies at the last epoch.
+        Metrics: mean accuracies at the last epoch, members trained at once.
+
+    Raises:
+        ValueError: If the images have another shape than the architecture's, or memory cannot hold
+            even one member.
     """
-    images = split_digits(seed, config.train_images, config.validation_images, config.test_images)
-    runs = list(range(config.members))
-    (folder / "weights").mkdir()
-    scores = []
-    for number, start in enumerate(range(0, config.members, config.chunk)):
-        chunk = runs[start : start + config.chunk]
-        kept = scratch / f"runs-{chunk[0]:05d}-{chunk[-1]:05d}.npz"
-        if kept.exists():
-            for _ in range(config.epochs + 1 if on_epoch else 0):
-                on_epoch(len(chunk))  # type: ignore[misc]
-        else:
-            _train_chunk(config, seed, chunk, images, kept, on_epoch)
-        with np.load(kept, allow_pickle=False) as arrays:
-            weights = {name: arrays[name] for name in arrays.files if name != "scores"}
-            scores.append(arrays["scores"])
-        write_weights(
-            folder / "weights" / f"part-{number:05d}.parquet",
-            chunk,
-            range(config.epochs + 1),
-            weights,
+    architecture = architecture_named(config.architecture)
+    parts = read_images(images)
+    if parts["train"].shape != architecture.input_shape:
+        raise ValueError(
+            f"images of zoo {config.name} must have shape {architecture.input_shape} for "
+            f"{architecture.name}, got {parts['train'].shape}; set the architecture's channels and "
+            "size, or the images' size"
         )
-    table = _checkpoints(config, seed, runs, np.concatenate(scores))
+    devices = devices_for(config.device)
+    members = members_of(config, range(config.members), seed)
+    way, seconds = choose_way(architecture, config, members, seed, devices[0])
+    if on_choice:
+        on_choice(way, seconds)
+    fits = members_that_fit(architecture, config, members, seed, way, devices[0])
+    size = min(config.chunk or fits, fits, -(-len(members) // len(devices)))
+    chunks = [
+        Chunk(config, architecture, members[start : start + size], seed, way, scratch)
+        for start in range(0, len(members), size)
+    ]
+    free: SimpleQueue[str] = SimpleQueue()
+    for device in devices:
+        free.put(device)
+
+    def train(chunk: Chunk) -> None:
+        device = free.get()
+        try:
+            chunk.train(parts, device, on_epoch)
+        finally:
+            free.put(device)
+
+    with ThreadPoolExecutor(len(devices)) as pool:
+        for _ in pool.map(train, chunks):
+            pass
+    (folder / "weights").mkdir()
+    for number, chunk in enumerate(chunks):
+        with ShardWriter(folder / "weights" / f"part-{number:05d}.parquet", RowGroup()) as writer:
+            chunk.write(writer)
+    scores = np.concatenate([chunk.scores() for chunk in chunks])
+    table = checkpoints_of(config, members, scores, seed)
     pq.write_table(table, folder / "checkpoints.parquet", compression="zstd")
-    write_images(folder / "images.npz", images)
     last = table.filter(pa.compute.equal(table["epoch"], config.epochs))
-    return {
+    return {"zoo.members_at_once": float(size)} | {
         f"zoo.{part}_accuracy": float(np.mean(last[f"{part}_accuracy"].to_numpy()))
         for part in PARTS
     }
 
 
-def _train_chunk(
-    config: ZooConfig,
-    seed: int,
-    runs: list[int],
-    images: dict[str, Images],
-    kept: Path,
-    on_epoch: Callable[[int], None] | None,
-) -> None:
-    architecture = architecture_named(config.architecture)
-    snapshots: list[dict[str, np.ndarray]] = []
-    scores = []
+def devices_for(wanted: str) -> list[str]:
+    """Return the devices that members are trained on.
 
-    def keep(epoch: int, population: Population) -> None:
-        del epoch
-        snapshots.append({name: values.numpy().copy() for name, values in population.items()})
-        scores.append(_score(config, population, images))
-        if on_epoch:
-            on_epoch(len(runs))
-
-    train(
-        architecture,
-        initialize(architecture, runs, seed),
-        images["train"],
-        runs=runs,
-        epochs=config.epochs,
-        batch=config.batch,
-        learning_rate=config.learning_rate,
-        seed=seed,
-        on_epoch=keep,
-    )
-    weights = {
-        name: np.stack([s[name] for s in snapshots], axis=1) for name in architecture.shapes()
-    }
-    temporary = kept.with_suffix(".tmp.npz")
-    np.savez(temporary, allow_pickle=False, scores=np.stack(scores, axis=1), **weights)
-    temporary.replace(kept)
+    Raises:
+        ValueError: If a GPU is asked for and there is none.
+    """
+    count = torch.cuda.device_count() if wanted in ("auto", "cuda") else 0
+    if wanted == "cuda" and not count:
+        raise ValueError("device must be auto or cpu on a machine without a GPU, got 'cuda'")
+    return [f"cuda:{i}" for i in range(count)] or ["cpu"]
 
 
-def _score(config: ZooConfig, population: Population, images: dict[str, Images]) -> np.ndarray:
-    """Return [members, parts, (accuracy, loss)]."""
-    architecture = architecture_named(config.architecture)
-    results = []
-    for part in PARTS:
-        correct, loss = score(architecture, population, images[part])
-        results.append(np.stack([correct.mean(1), loss], axis=1))
-    return np.stack(results, axis=1)
+def checkpoints_of(
+    config: ZooConfig, members: Sequence[Member], scores: np.ndarray, seed: int
+) -> pa.Table:
+    """Build the checkpoints table.
 
-
-def _checkpoints(config: ZooConfig, seed: int, runs: list[int], scores: np.ndarray) -> pa.Table:
-    """Build the checkpoints table from scores [runs, epochs, parts, (accuracy, loss)]."""
+    Args:
+        config: The zoo's.
+        members: Its members.
+        scores: [members, kept epochs, parts, (accuracy, loss)].
+        seed: The run's seed; splits come from it.
+    """
+    runs = [member.run for member in members]
     split = split_runs(runs, config.train_share, config.validation_share, seed)
-    epochs = config.epochs + 1
-    flat = scores.reshape(len(runs) * epochs, len(PARTS), 2)
-    by_part = {part: flat[:, i] for i, part in enumerate(PARTS)}
+    epochs = config.kept_epochs()
+    by_part = {part: scores[:, :, i].reshape(-1, 2) for i, part in enumerate(PARTS)}
+    hyperparameters = [
+        {
+            "learning_rate": member.learning_rate,
+            "weight_decay": member.weight_decay,
+            "batch": config.batch,
+            "optimizer": config.optimizer,
+            "initialization": member.initialization,
+            "activation": member.activation,
+            "dropout": member.dropout,
+        }
+        for member in members
+    ]
+    rows = len(runs) * len(epochs)
     columns = {
-        "zoo": [config.name] * len(flat),
-        "run": np.repeat(runs, epochs),
-        "epoch": np.tile(np.arange(epochs), len(runs)),
-        "split": [split[run] for run in runs for _ in range(epochs)],
-        "architecture": [config.architecture] * len(flat),
+        "zoo": [config.name] * rows,
+        "run": np.repeat(runs, len(epochs)),
+        "epoch": np.tile(epochs, len(runs)),
+        "split": [split[run] for run in runs for _ in epochs],
+        "architecture": [architecture_named(config.architecture).name] * rows,
         "generalization_gap": by_part["train"][:, 0] - by_part["test"][:, 0],
-        "hyperparameters": [{"learning_rate": config.learning_rate, "batch": config.batch}]
-        * len(flat),
-        "licence": ["Apache-2.0"] * len(flat),
+        "hyperparameters": [own for own in hyperparameters for _ in epochs],
+        "licence": [config.licence] * rows,
     }
     columns |= {f"{part}_accuracy": values[:, 0] for part, values in by_part.items()}
     columns |= {f"{part}_loss": values[:, 1] for part, values in by_part.items()}
-    missing = [None] * len(flat)
+    schema = checkpoints_schema(HYPERPARAMETERS)
+    missing = [None] * rows
     return pa.table(
-        [pa.array(columns.get(field.name, missing), field.type) for field in CHECKPOINTS],
-        schema=CHECKPOINTS,
+        [pa.array(columns.get(field.name, missing), field.type) for field in schema], schema=schema
     )

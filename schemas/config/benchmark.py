@@ -37,6 +37,7 @@ class BenchmarkConfig(Record):
     embed: EmbedConfig = EmbedConfig()
     probe: ProbeConfig = ProbeConfig()
     generate: GenerateConfig = GenerateConfig()
+    data: str = Field(default="data", description="folder of the image datasets' files")
     store: str = Field(default="store", description="artifact store: a folder or an fsspec URI")
     out: str | None = Field(default=None, description="report folder; runs/<name> if not given")
     tracking: TrackingConfig = TrackingConfig()

@@ -4,40 +4,41 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from schemas.records import Record
-
-IMAGES = {"digits": 1797}
-"""Images there are, by dataset."""
+from schemas.config.images import ImagesConfig
+from schemas.config.training import TrainingConfig
 
 
-class ZooConfig(Record):
-    """A zoo trained here. Defaults are the digits quickstart."""
+class ZooConfig(TrainingConfig):
+    """A zoo trained here: what, on which images, by which recipe. By default CNNs on digits."""
 
     name: str = Field(default="digits-cnn", pattern=r"^[a-z0-9][a-z0-9-]*$", description="zoo name")
-    dataset: Literal["digits"] = Field(default="digits", description="image data")
-    architecture: Literal["digits-cnn"] = Field(default="digits-cnn", description="registered name")
+    images: ImagesConfig = Field(default=ImagesConfig(train=1000, validation=297, test=500))
+    architecture: str = Field(
+        default="digits-cnn",
+        description="registered name with options, resnet18[width=8], or package.module:factory",
+    )
     members: int = Field(default=200, ge=4, description="networks in the population (runs)")
-    epochs: int = Field(default=50, ge=1, description="training epochs; epochs 0..epochs are kept")
-    batch: int = Field(default=64, ge=1, description="images per member and step")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Adam step size")
-    train_images: int = Field(default=1000, ge=1)
-    validation_images: int = Field(default=297, ge=1)
-    test_images: int = Field(default=500, ge=1)
+    scored: int | None = Field(
+        default=None,
+        ge=1,
+        description="training images that the train accuracy is measured on, all by default",
+    )
+    keep_every: int = Field(
+        default=1, ge=1, description="epochs 0, n, 2n, … and the last are kept, all by default"
+    )
     train_share: float = Field(default=0.70, gt=0, lt=1, description="share of runs to train on")
     validation_share: float = Field(
         default=0.15, gt=0, lt=1, description="share of validation runs"
     )
-    chunk: int = Field(default=50, ge=1, description="members trained at once (bounds memory)")
-
-    @model_validator(mode="after")
-    def _find_enough_images(self) -> "ZooConfig":
-        wanted = (self.train_images, self.validation_images, self.test_images)
-        if sum(wanted) > IMAGES[self.dataset]:
-            raise ValueError(
-                "train_images + validation_images + test_images must be <= "
-                f"{IMAGES[self.dataset]} for {self.dataset}, got {' + '.join(map(str, wanted))}"
-            )
-        return self
+    chunk: int | None = Field(
+        default=None,
+        ge=1,
+        description="members trained at once; found from the memory if not given",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="where members are trained; auto: every GPU, if there is one"
+    )
+    licence: str = Field(default="Apache-2.0", description="licence of the trained networks")
 
     @model_validator(mode="after")
     def _leave_runs_for_the_test_split(self) -> "ZooConfig":
@@ -47,3 +48,12 @@ class ZooConfig(Record):
                 f"{self.train_share} + {self.validation_share}"
             )
         return self
+
+    def training(self) -> TrainingConfig:
+        """Return how members are trained, without what they are called and where they come from."""
+        names = TrainingConfig.model_fields
+        return TrainingConfig(**{name: getattr(self, name) for name in names})
+
+    def kept_epochs(self) -> list[int]:
+        """Return the epochs whose weights are kept, ascending."""
+        return sorted({*range(0, self.epochs + 1, self.keep_every), self.epochs})

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 NAME = "sane/full-benchmark"
 ZOOS = ("digits-cnn", "digits-cnn-batch-16")
 STAGES = ("zoo", "tokens", "windows", "model", "embeddings", "probes", "generation", "report")
-IMAGES = {"train_images": 200, "validation_images": 100, "test_images": 100}
+IMAGES = {"images": {"train": 200, "validation": 100, "test": 100}}
 TINY: dict[str, Any] = {
     "name": "tiny",
     "zoos": [

@@ -3,43 +3,43 @@
 import numpy as np
 import pytest
 
+from sane_core.architectures.registry import architecture_named
 from sane_core.generation.baselines import average, interpolated, with_matched_noise, with_noise
 from sane_core.generation.distributions.kde import sample_kde
 from sane_core.generation.distributions.prior import sample_prior
 from sane_core.generation.finetune import finetune
 from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
 from sane_core.generation.sample import Generator, bootstrap, bootstrap_prior, keep_best, subsample
+from sane_core.images.dataset import split
+from sane_core.images.registry import load_dataset
 from sane_core.pretraining.autoencoder import AutoencoderShape, build
 from sane_core.weights.layers import layers_of
 from sane_core.weights.standardize import identity
 from sane_core.weights.tokens import lengths_of, positions_of
-from sane_core.zoo.architectures import DIGITS_CNN
-from sane_core.zoo.images import split_digits
-from sane_core.zoo.population import initialize, score, stack, train
+from sane_core.zoo.population.initialize import initialize
+from sane_core.zoo.population.members import members_of
+from sane_core.zoo.population.score import score, stack
+from sane_core.zoo.population.train import train
 from schemas.config.embed import EmbedConfig
 from schemas.config.pretrain import AutoencoderConfig
+from schemas.config.training import TrainingConfig
 
+DIGITS_CNN = architecture_named("digits-cnn")
 LAYERS = layers_of(DIGITS_CNN.shapes())
 
 
 @pytest.fixture(scope="module")
-def images():
-    return split_digits(0, 200, 100, 100)
+def images(tmp_path_factory):
+    digits = load_dataset("digits", tmp_path_factory.mktemp("data"))
+    return split(digits, 0, 200, 100, 100)
 
 
 @pytest.fixture(scope="module")
 def population(images):
-    runs = list(range(6))
-    trained = train(
-        DIGITS_CNN,
-        initialize(DIGITS_CNN, runs, 0),
-        images["train"],
-        runs=runs,
-        epochs=12,
-        batch=20,
-        learning_rate=3e-3,
-        seed=0,
-    )
+    config = TrainingConfig(epochs=12, batch=20, learning_rate=3e-3)
+    members = members_of(config, range(6), 0)
+    start = initialize(DIGITS_CNN, members, 0)
+    trained = train(DIGITS_CNN, start, images["train"], members, config, 0)
     return {name: values.numpy() for name, values in trained.items()}
 
 
@@ -178,9 +178,8 @@ def test_finetuning_reports_every_origin_at_every_epoch(population, images):
         DIGITS_CNN,
         starts,
         images,
+        TrainingConfig(batch=20, learning_rate=1e-3),
         epochs=(1, 2),
-        batch=20,
-        learning_rate=1e-3,
         seed=0,
         chunk=5,
     )

@@ -30,9 +30,7 @@ zoos:
     chunk: 4
     train_share: 0.5
     validation_share: 0.25
-    train_images: 200
-    validation_images: 100
-    test_images: 100
+    images: {train: 200, validation: 100, test: 100}
 windows: {length: 16, epoch_step: 1, views: 1}
 pretrain:
   autoencoder: {d_model: 16, heads: 2, layers: 1, d_z: 8, d_projection: 8}

@@ -31,8 +31,8 @@ def last_line(text: str) -> str:
         (["--set", "pretrain.epocs=3"], "error: unknown key pretrain.epocs in --set (did you"),
         (["--set", "generate.prompt_epoch=9"], "error: generate.prompt_epoch must be <= epochs"),
         (
-            ["--set", "zoos.0.train_images=5000"],
-            "error: zoos.0.train_images + validation_images + test_images must be <= 1797",
+            ["--set", "zoos.0.images.train=5000"],
+            "error: zoos.0.images.train + validation + test images must be <= 1797",
         ),
         (["--set", "store=file"], "error: store file cannot be written (File exists): choose an"),
         (["--set", "store=file/below"], "error: store file/below cannot be written (Not a dir"),

@@ -7,30 +7,40 @@ from pathlib import Path
 import pytest
 
 TASKS = """
+from schemas.config.images import ImagesConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.config.zoo import ZooConfig
+from tasks.images import ImagesStage, prepare_images
 from tasks.stage import Place
 from tasks.tokens import preprocess
-from tasks.zoo import build_zoo
+from tasks.zoo import ZooStage, build_zoo
 
 place = Place(store="store", seed=0)
-recipe = ZooConfig(members=8, epochs=1, train_images=64, validation_images=20, test_images=20)
-tokens = preprocess(PreprocessConfig(), at=place, zoo=build_zoo(recipe, at=place))
-print(tokens.kind, build_zoo(recipe, at=place) == build_zoo(recipe, at=place))
+chosen = ImagesConfig(train=64, validation=20, test=20)
+recipe = ZooStage.of(ZooConfig(members=8, epochs=1))
+images = prepare_images(ImagesStage.of(chosen, "data"), at=place)
+zoo = build_zoo(recipe, at=place, images=images)
+tokens = preprocess(PreprocessConfig(), at=place, zoo=zoo)
+print(tokens.kind, build_zoo(recipe, at=place, images=images) == zoo)
 """
 SCIENCE = """
 import sys
 sys.modules["prefect"] = sys.modules["mlflow"] = None
 from pathlib import Path
+from sane_core.images.prepare import prepare
 from sane_core.weights.preprocess import preprocess_zoo
 from sane_core.zoo.build import train_zoo
+from schemas.config.images import ImagesConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.config.zoo import ZooConfig
 
-for name in ("zoo", "scratch", "tokens"):
+for name in ("images", "zoo", "scratch", "tokens"):
     Path(name).mkdir()
-recipe = ZooConfig(members=8, epochs=1, train_images=64, validation_images=20, test_images=20)
-train_zoo(recipe, 0, Path("zoo"), Path("scratch"))
+recipe = ZooConfig(
+    members=8, epochs=1, images=ImagesConfig(train=64, validation=20, test=20)
+)
+prepare(recipe.images, Path("data"), 0, Path("images"))
+train_zoo(recipe, Path("images"), 0, Path("zoo"), Path("scratch"))
 metrics = preprocess_zoo(Path("zoo"), PreprocessConfig(), 0, Path("tokens"))
 print(metrics["preprocess.squared_distance.after"] < metrics["preprocess.squared_distance.before"])
 """

@@ -5,30 +5,33 @@ from itertools import product
 
 import numpy as np
 import pytest
+from torch import nn
 
+from sane_core.architectures.architecture import Architecture
+from sane_core.architectures.cnn import SequentialNet
+from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
 from sane_core.weights import align as align_module
 from sane_core.weights.align import align, match, similarity, squared_distance
 from sane_core.weights.symmetry import groups_of, inverse, permute, random_permutations
-from sane_core.zoo.architectures import DIGITS_CNN, Activation, Architecture, Linear
-from sane_core.zoo.population import initialize
+from sane_core.zoo.population.initialize import initialize
+from sane_core.zoo.population.members import members_of
+from schemas.config.training import TrainingConfig
 
+DIGITS_CNN = architecture_named("digits-cnn")
 GROUPS = groups_of(DIGITS_CNN)
 TINY = Architecture(
     name="tiny",
     input_shape=(1, 1, 3),
-    operations=(
-        Linear(3, 4),
-        Activation("tanh"),
-        Linear(4, 4),
-        Activation("tanh"),
-        Linear(4, 2),
+    build=lambda: SequentialNet(
+        [nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2)]
     ),
 )
 
 
 def drawn(architecture, models, seed) -> dict[str, np.ndarray]:
-    population = initialize(architecture, list(range(models)), seed)
+    members = members_of(TrainingConfig(), range(models), seed)
+    population = initialize(architecture, members, seed)
     return {name: values.numpy() for name, values in population.items()}
 
 

@@ -5,6 +5,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from sane_core.architectures.registry import architecture_named
 from sane_core.weights.files import (
     TokenSet,
     read_statistics,
@@ -15,10 +16,10 @@ from sane_core.weights.files import (
 from sane_core.weights.layers import layers_of
 from sane_core.weights.standardize import Statistics
 from sane_core.weights.tokens import lengths_of, positions_of
-from sane_core.zoo.architectures import DIGITS_CNN
 from schemas.tables import LAYERS as LAYERS_SCHEMA
 from schemas.tables import tokens_schema
 
+DIGITS_CNN = architecture_named("digits-cnn")
 LAYERS = layers_of(DIGITS_CNN.shapes())
 D_T = 73
 

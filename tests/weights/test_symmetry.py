@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from sane_core.architectures.architecture import Architecture
+from sane_core.architectures.cnn import SequentialNet
+from sane_core.architectures.registry import architecture_named
 from sane_core.weights.layers import largest_row, layers_of
 from sane_core.weights.symmetry import (
     PermutationGroup,
@@ -14,9 +18,12 @@ from sane_core.weights.symmetry import (
 )
 from sane_core.weights.tokens import tokenize
 from sane_core.windows.views import gather, view_indices
-from sane_core.zoo.architectures import DIGITS_CNN
-from sane_core.zoo.population import initialize, logits, stack
+from sane_core.zoo.population.initialize import initialize
+from sane_core.zoo.population.members import members_of
+from sane_core.zoo.population.score import logits, stack
+from schemas.config.training import TrainingConfig
 
+DIGITS_CNN = architecture_named("digits-cnn")
 GROUPS = groups_of(DIGITS_CNN)
 LAYERS = layers_of(DIGITS_CNN.shapes())
 
@@ -24,7 +31,7 @@ LAYERS = layers_of(DIGITS_CNN.shapes())
 @pytest.fixture
 def weights() -> dict[str, np.ndarray]:
     """Five networks in float64."""
-    drawn = initialize(DIGITS_CNN, list(range(5)), 0)
+    drawn = initialize(DIGITS_CNN, members_of(TrainingConfig(), range(5), 0), 0)
     return {name: values.double().numpy() for name, values in drawn.items()}
 
 
@@ -85,3 +92,25 @@ def test_a_view_of_tokens_is_the_permuted_network_tokenized_again(weights, d_t):
         expected = tokenize(permute(weights, GROUPS, own), LAYERS, d_t)
         assert np.array_equal(gather(tokens, index), expected)
         assert not np.array_equal(expected, tokens)
+
+
+def sequence(*layers) -> Architecture:
+    return Architecture("sequence", (3, 8, 8), lambda: SequentialNet(list(layers)))
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Conv2d(4, 4, 1, groups=2), nn.BatchNorm2d(4)], ids=["grouped", "batch-norm"]
+)
+def test_what_is_no_plain_sequence_has_no_groups_yet(layer):
+    network = sequence(nn.Conv2d(3, 4, 3), layer, nn.Flatten(), nn.Linear(144, 2))
+    with pytest.raises(ValueError, match="permutation groups of sequence cannot be derived"):
+        groups_of(network)
+
+
+def test_a_layer_without_a_bias_has_none_to_permute():
+    network = sequence(nn.Conv2d(3, 4, 3, bias=False), nn.Flatten(), nn.Linear(144, 2))
+    (group,) = groups_of(network)
+    assert [(axis.entry, axis.axis, axis.block) for axis in group.axes] == [
+        ("module_list.0.weight", 0, 1),
+        ("module_list.2.weight", 1, 36),
+    ]

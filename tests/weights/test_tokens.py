@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from sane_core.architectures.registry import architecture_named
 from sane_core.weights.layers import largest_row, layers_of
 from sane_core.weights.tokens import detokenize, lengths_of, mask_of, positions_of, tokenize
-from sane_core.zoo.architectures import DIGITS_CNN
 
+DIGITS_CNN = architecture_named("digits-cnn")
 DIGITS_LAYERS = layers_of(DIGITS_CNN.shapes())
 
 

@@ -1,254 +1,209 @@
-"""Train, score and fine-tune many members of one architecture at once (no loop over members).
+"""Train many members of one architecture at once on one device (no loop over members).
 
-A population is a dict of state-dict entries stacked along a first axis `[members, ...]`. Inside,
-the images of a batch are the innermost axis, `[members, channels, height, width, batch]`: whatever
-the layer, members are the batch of one matrix product, and every copy moves long rows.
-
-Groups of members are trained side by side, one core each. Groups depend on the batch alone and no
-operation reaches across members, so a result depends neither on timing nor on the number of cores.
+A population is a dict of state-dict entries stacked along a first axis `[members, ...]`. What a
+member becomes depends on the recipe, the seed and its run number; not on who is trained beside it,
+but for the last bits, which may follow the size of its group.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
 
-import numpy as np
 import torch
-from torch.nn import functional
 
-from sane_core.seeding import rng_for, seed_for
-from sane_core.zoo.architectures import (
-    ACTIVATIONS,
-    Activation,
-    Architecture,
-    Conv,
-    Flatten,
-    Linear,
-    MaxPool,
-)
-from sane_core.zoo.convolution import Convolution, max_pool
-from sane_core.zoo.images import Images
+from sane_core.architectures.architecture import Architecture
+from sane_core.images.images import Images
+from sane_core.zoo.population.augment import Batches, Draws, draw_epoch
+from sane_core.zoo.population.cores import groups_of, on_cores
+from sane_core.zoo.population.initialize import Population, build
+from sane_core.zoo.population.learner import Learner
+from sane_core.zoo.population.members import Member
+from sane_core.zoo.population.outputs import activations_of
+from sane_core.zoo.population.ways import WAYS, supported_ways
+from schemas.config.training import TrainingConfig
 
-Population = dict[str, torch.Tensor]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-GROUP_IMAGES = 1024
-"""Images a group has in flight: members x batch, so that its activations stay near the core."""
-
-GROUP_MEMBERS = 32
-"""Members of a group at most, so that populations of 64 already keep two cores busy."""
-
-KEPT_BYTES = 2**25 - 2**16
-"""Size of the block that teaches glibc to keep freed memory: just below the largest it heeds."""
+State = dict[str, torch.Tensor]
+"""What a training needs to go on: the population, `optimizer.*` moments, `epoch` and `steps`."""
 
 
-def initialize(architecture: Architecture, runs: list[int], seed: int) -> Population:
-    """Draw every member from PyTorch's default initialization, U(±1/√fan_in).
+class Training:
+    """A population in training, epoch by epoch."""
 
-    Args:
-        architecture: What to initialize.
-        runs: Run numbers; member i is drawn from `(seed, "initialize", runs[i])` alone.
-        seed: The run's seed.
+    def __init__(
+        self,
+        architecture: Architecture,
+        population: Mapping[str, torch.Tensor],
+        images: Images,
+        members: Sequence[Member],
+        config: TrainingConfig,
+        seed: int,
+        *,
+        way: str = "patches",
+        device: str = "cpu",
+    ) -> None:
+        """Prepare the first epoch.
 
-    Returns:
-        Population of `len(runs)` members, float32.
-    """
-    shapes = architecture.shapes()
-    population = {name: torch.empty(len(runs), *shape) for name, shape in shapes.items()}
-    for i, run in enumerate(runs):
-        generator = torch.Generator().manual_seed(seed_for(seed, "initialize", run))
-        for name, values in population.items():
-            weight_shape = shapes[name.rsplit(".", 1)[0] + ".weight"]
-            bound = float(np.prod(weight_shape[1:])) ** -0.5
-            values[i].uniform_(-bound, bound, generator=generator)
-    return population
+        Args:
+            architecture: Architecture of all members.
+            population: Start; not modified. Buffers may be missing: then they are new.
+            images: Training images, shared.
+            members: One for each of the population.
+            config: The recipe.
+            seed: The run's seed.
+            way: How members are run at once: a name of `WAYS`.
+            device: Where.
+        """
+        self.architecture, self.config, self.seed = architecture, config, seed
+        self.members, self.epoch = list(members), 0
+        self.device = torch.device(device)
+        start = with_buffers(architecture, population)
+        full = next(iter(start.values())).dtype
+        dtype = torch.bfloat16 if config.precision == "bfloat16" else full
+        self.batches = Batches(images, self.device, dtype, config.flip, config.crop)
+        self.images = len(images.labels)
+        self.groups = groups_on(self.device, architecture, len(self.members), config.batch, way)
+        self.learners = []
+        for group in self.groups:
+            own = {name: values[group].to(self.device) for name, values in start.items()}
+            run = WAYS[way](architecture)
+            self.learners.append(Learner(architecture, run, self.members[group], own, config, seed))
 
+    @property
+    def population(self) -> Population:
+        """Return a copy of the members as they are."""
+        return _joined([learner.population for learner in self.learners])
 
-def logits(
-    architecture: Architecture, population: Mapping[str, torch.Tensor], pixels: torch.Tensor
-) -> torch.Tensor:
-    """Run every member on its own images.
+    def advance(self, steps: int | None = None) -> None:
+        """Train one epoch, or its first steps only."""
+        self.epoch += 1
+        work = partial(self._epoch, steps)
+        if self.device.type == "cpu":
+            on_cores(work, self.learners)
+        else:
+            for learner in self.learners:
+                work(learner)
 
-    Args:
-        architecture: Architecture of all members.
-        population: Entries [members, ...].
-        pixels: float32 [members, batch, channels, height, width], or without the first axis for
-            the same images for every member.
+    def state(self) -> State:
+        """Return a copy of what `restore` needs."""
+        moments = _joined([learner.optimizer.moments for learner in self.learners])
+        return (
+            self.population
+            | {f"optimizer.{name}": values for name, values in moments.items()}
+            | {
+                "epoch": torch.tensor(self.epoch),
+                "steps": torch.tensor(self.learners[0].optimizer.steps),
+            }
+        )
 
-    Returns:
-        Logits [members, batch, classes].
-    """
-    members = next(iter(population.values())).shape[0]
-    x = pixels.movedim(-4, -1).contiguous().expand(members, -1, -1, -1, -1)
-    for i, operation in enumerate(architecture.operations):
-        match operation:
-            case Conv(padding=padding):
-                weight = population[f"module_list.{i}.weight"]
-                bias = population[f"module_list.{i}.bias"]
-                x = Convolution.apply(x, weight, bias, padding)
-            case Linear():
-                weight = population[f"module_list.{i}.weight"]
-                bias = population[f"module_list.{i}.bias"].unsqueeze(2)
-                x = torch.baddbmm(bias, weight, x)
-            case Activation(kind):
-                x = ACTIVATIONS[kind](x)
-            case MaxPool(size):
-                x = max_pool(x, size)
-            case Flatten():
-                x = x.flatten(1, 3)
-    return x.transpose(1, 2)
+    def restore(self, state: State) -> None:
+        """Go on from a kept `state`."""
+        self.epoch = int(state["epoch"])
+        for learner, group in zip(self.learners, self.groups, strict=True):
+            for name, values in learner.population.items():
+                values.copy_(state[name][group])
+            for name, values in learner.optimizer.moments.items():
+                values.copy_(state[f"optimizer.{name}"][group])
+            learner.optimizer.steps = int(state["steps"])
 
-
-def cross_entropy(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return each member's mean cross-entropy in nats.
-
-    Args:
-        outputs: Logits [members, batch, classes].
-        labels: int64 [members, batch], or [batch] for the same labels for every member.
-
-    Returns:
-        Loss [members].
-    """
-    labels = labels.expand(outputs.shape[:2])
-    losses = functional.cross_entropy(outputs.flatten(0, 1), labels.flatten(), reduction="none")
-    return losses.view(outputs.shape[:2]).mean(1)
+    def _epoch(self, limit: int | None, learner: Learner) -> None:
+        draws = [
+            draw_epoch(self.images, self.seed, member.run, self.epoch, self.config.crop)
+            for member in learner.members
+        ]
+        order, flips, shifts = (
+            torch.stack([getattr(own, name) for own in draws]).to(self.device)
+            for name in Draws.__dataclass_fields__
+        )
+        batch = self.config.batch
+        per_epoch = -(-self.images // batch)
+        learner.begin(self.epoch)
+        for number in range(per_epoch if limit is None else limit):
+            part = slice(number * batch, (number + 1) * batch)
+            pixels, labels = self.batches.take(order[:, part], flips[:, part], shifts[:, part])
+            done = (self.epoch - 1) * per_epoch + number
+            learner.step(pixels, labels, done, self.config.epochs * per_epoch)
 
 
 def train(
     architecture: Architecture,
-    population: Population,
+    population: Mapping[str, torch.Tensor],
     images: Images,
-    *,
-    runs: list[int],
-    epochs: int,
-    batch: int,
-    learning_rate: float,
+    members: Sequence[Member],
+    config: TrainingConfig,
     seed: int,
+    *,
+    way: str = "patches",
+    device: str = "cpu",
     on_epoch: Callable[[int, Population], None] | None = None,
 ) -> Population:
-    """Train all members at once with Adam at a constant step size.
+    """Train all members at once.
 
-    Member i sees its own batch order, drawn from `(seed, "order", runs[i], epoch)`. The last batch
-    of an epoch is smaller if `batch` does not divide the number of images.
+    Member i sees its own batch order, drawn from `(seed, "order", run, epoch)`. The last batch of
+    an epoch is smaller if `batch` does not divide the number of images.
 
     Args:
         architecture: Architecture of all members.
         population: Start; not modified.
         images: Training images, shared.
-        runs: Run numbers, one per member.
-        epochs: Epochs to train.
-        batch: Images per member and step.
-        learning_rate: Adam's step size.
+        members: One for each of the population.
+        config: The recipe.
         seed: The run's seed.
+        way: How members are run at once.
+        device: Where.
         on_epoch: Called with (epoch, population) after each epoch, and with epoch 0 before the
-            first; the population is live, copy what is kept.
+            first.
 
     Returns:
         The trained population.
     """
-    pixels, labels = torch.from_numpy(images.pixels), torch.from_numpy(images.labels)
-    trained = {name: values.detach().clone() for name, values in population.items()}
-    groups = _groups(len(runs), batch)
-    learners = [_Learner(architecture, trained, group, learning_rate) for group in groups]
-
-    def advance(epoch: int, learner: _Learner) -> None:
-        orders = [rng_for(seed, "order", run, epoch) for run in runs[learner.members]]
-        order = np.stack([rng.permutation(len(labels)) for rng in orders])
-        for chosen in torch.from_numpy(order).split(batch, dim=1):
-            learner.step(pixels[chosen], labels[chosen])
-
+    training = Training(
+        architecture, population, images, members, config, seed, way=way, device=device
+    )
     if on_epoch:
-        on_epoch(0, trained)
-    for epoch in range(1, epochs + 1):
-        _on_cores(partial(advance, epoch), learners)
+        on_epoch(0, training.population)
+    for _ in range(config.epochs):
+        training.advance()
         if on_epoch:
-            on_epoch(epoch, trained)
-    return trained
+            on_epoch(training.epoch, training.population)
+    return training.population
 
 
-def score(
-    architecture: Architecture,
-    population: Mapping[str, torch.Tensor],
-    images: Images,
-    batch: int = 256,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Score every member on the same images.
+def _joined(parts: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
-    Args:
-        architecture: Architecture of all members.
-        population: Entries [members, ...].
-        images: Images to score on.
-        batch: Images per forward pass.
 
-    Returns:
-        (correct, loss): bool [members, images] and mean cross-entropy float64 [members].
+def with_buffers(architecture: Architecture, population: Mapping[str, torch.Tensor]) -> Population:
+    """Return the population with new buffers where it has none.
+
+    Running means are 0, variances 1, counters 0; those of a model's own are what its module says.
     """
-    members = next(iter(population.values())).shape[0]
-
-    @torch.no_grad()
-    def run(group: slice) -> tuple[np.ndarray, np.ndarray]:
-        mine = {name: values[group] for name, values in population.items()}
-        correct, loss = [], np.zeros(group.stop - group.start)
-        for start in range(0, len(images.labels), batch):
-            pixels = torch.from_numpy(images.pixels[start : start + batch])
-            labels = torch.from_numpy(images.labels[start : start + batch])
-            outputs = logits(architecture, mine, pixels)
-            correct.append((outputs.argmax(2) == labels).numpy())
-            loss += cross_entropy(outputs, labels).double().numpy() * len(labels)
-        return np.concatenate(correct, axis=1), loss / len(images.labels)
-
-    correct, loss = zip(*_on_cores(run, _groups(members, batch)), strict=True)
-    return np.concatenate(correct), np.concatenate(loss)
+    missing = [name for name in architecture.buffers() if name not in population]
+    if not missing:
+        return dict(population)
+    fresh = build(architecture).state_dict()
+    like = next(iter(population.values()))
+    new = {}
+    for name in missing:
+        one = fresh[name].to(like if fresh[name].is_floating_point() else like.device)
+        new[name] = one.expand(len(like), *one.shape).clone()
+    return dict(population) | new
 
 
-def stack(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> Population:
-    """Turn arrays [members, ...] into a population, in the architecture's entry order."""
-    return {
-        name: torch.from_numpy(np.ascontiguousarray(weights[name]))
-        for name in architecture.shapes()
-    }
+def groups_on(
+    device: torch.device, architecture: Architecture, members: int, batch: int, way: str
+) -> list[slice]:
+    """Return the members that take their steps together: all of them on a GPU."""
+    if way == "loop":
+        return [slice(i, i + 1) for i in range(members)]
+    if device.type != "cpu":
+        return [slice(0, members)]
+    return groups_of(members, activations_of(architecture) * batch)
 
 
-class _Learner:
-    """Some members of a population and their Adam; a step changes the population in place."""
-
-    def __init__(
-        self, architecture: Architecture, population: Population, members: slice, rate: float
-    ) -> None:
-        self.architecture = architecture
-        self.members = members
-        self.weights = {
-            name: values[members].requires_grad_() for name, values in population.items()
-        }
-        self.optimizer = torch.optim.Adam(self.weights.values(), lr=rate, fused=True)
-
-    def step(self, pixels: torch.Tensor, labels: torch.Tensor) -> None:
-        self.optimizer.zero_grad()
-        outputs = logits(self.architecture, self.weights, pixels)
-        cross_entropy(outputs, labels).sum().backward()
-        self.optimizer.step()
-
-
-def _groups(members: int, batch: int) -> list[slice]:
-    """Cut members into groups of about equal size."""
-    largest = min(GROUP_MEMBERS, max(1, GROUP_IMAGES // batch))
-    bounds = np.linspace(0, members, -(-members // largest) + 1).astype(int).tolist()
-    return [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
-
-
-def _on_cores(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Do the work for all items on as many cores as PyTorch has threads, each item on one core.
-
-    The operations are too small to be shared by cores; whole groups are not. One large block is
-    freed first, because glibc hands smaller ones back to the system after every step until it has
-    seen that, and faulting them in again cost a third of a step (batch 64).
-    """
-    torch.empty(KEPT_BYTES, dtype=torch.uint8)
-    threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, items))
-    finally:
-        torch.set_num_threads(threads)
+def way_for(architecture: Architecture, config: TrainingConfig) -> str:
+    """Return the way a recipe names, or the first that can run the architecture."""
+    ways = supported_ways(architecture)
+    if config.way == "auto":
+        return ways[0]
+    if config.way not in ways:
+        raise ValueError(f"way of {architecture.name} must be one of {ways}, got {config.way!r}")
+    return config.way

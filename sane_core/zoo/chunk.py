@@ -1,0 +1,136 @@
+"""Members of a zoo that are trained at once, resumed after a kill at the epoch they were in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sane_core.architectures.architecture import Architecture
+from sane_core.images.images import PARTS, Images
+from sane_core.zoo.population.initialize import initialize
+from sane_core.zoo.population.members import Member
+from sane_core.zoo.population.score import score
+from sane_core.zoo.population.train import Training
+from sane_core.zoo.weight_shards import ShardWriter
+from schemas.config.zoo import ZooConfig
+
+SCORES = "scores"
+
+
+class Chunk:
+    """Some members; their kept epochs are files of their own folder in the scratch."""
+
+    def __init__(
+        self,
+        config: ZooConfig,
+        architecture: Architecture,
+        members: Sequence[Member],
+        seed: int,
+        way: str,
+        scratch: Path,
+    ) -> None:
+        """Name the folder after the members and the way, so that only what is its own is taken up.
+
+        Args:
+            config: The zoo's.
+            architecture: The zoo's.
+            members: Who is trained.
+            seed: The run's seed.
+            way: How they are run at once.
+            scratch: Where kept epochs lie.
+        """
+        self.config, self.architecture, self.members = config, architecture, members
+        self.seed, self.way = seed, way
+        self.folder = scratch / f"runs-{members[0].run:05d}-{members[-1].run:05d}-{way}"
+
+    def train(
+        self,
+        images: Mapping[str, Images],
+        device: str,
+        on_epoch: Callable[[int], None] | None = None,
+    ) -> None:
+        """Train what is not yet trained.
+
+        Args:
+            images: Images by part; members are trained on `train`, scored on all.
+            device: Where.
+            on_epoch: Called with the number of members after each epoch, epoch 0 included.
+        """
+        self.folder.mkdir(exist_ok=True)
+        start = initialize(self.architecture, self.members, self.seed, self.config.initial_bias)
+        training = Training(
+            self.architecture,
+            start,
+            images["train"],
+            self.members,
+            self.config,
+            self.seed,
+            way=self.way,
+            device=device,
+        )
+        state = self.folder / "state.npz"
+        done = -1
+        if state.exists():
+            with np.load(state, allow_pickle=False) as arrays:
+                training.restore({name: torch.from_numpy(arrays[name]) for name in arrays.files})
+            done = training.epoch
+        for epoch in range(self.config.epochs + 1):
+            if epoch > done:
+                if epoch:
+                    training.advance()
+                self._keep(training, images, device)
+                _save(state, {name: v.cpu().numpy() for name, v in training.state().items()})
+            if on_epoch:
+                on_epoch(len(self.members))
+
+    def _keep(self, training: Training, images: Mapping[str, Images], device: str) -> None:
+        """Write an epoch's weights and scores [members, parts, (accuracy, loss)]."""
+        if training.epoch not in self.config.kept_epochs():
+            return
+        population = training.population
+        results = []
+        for part in PARTS:
+            seen = images[part]
+            if part == "train" and self.config.scored:
+                seen = seen.take(slice(self.config.scored))
+            correct, loss = score(
+                self.architecture,
+                population,
+                seen,
+                members=self.members,
+                way=self.way,
+                device=device,
+            )
+            results.append(np.stack([correct.mean(1), loss], axis=1))
+        entries = {name: values.cpu().numpy() for name, values in population.items()}
+        _save(self._epoch_file(training.epoch), entries | {SCORES: np.stack(results, axis=1)})
+
+    def write(self, writer: ShardWriter) -> None:
+        """Write every kept epoch, one after the other."""
+        names = [*self.architecture.outline.state_dict()]
+        for epoch in self.config.kept_epochs():
+            with np.load(self._epoch_file(epoch), allow_pickle=False) as arrays:
+                entries = {name: arrays[name] for name in names}
+            dtypes = {name: str(values.dtype) for name, values in entries.items()}
+            for i, member in enumerate(self.members):
+                own = {name: v[i].astype(np.float32) for name, v in entries.items()}
+                writer.add(member.run, epoch, own, dtypes)
+
+    def scores(self) -> np.ndarray:
+        """Return the scores [members, kept epochs, parts, (accuracy, loss)]."""
+        kept = []
+        for epoch in self.config.kept_epochs():
+            with np.load(self._epoch_file(epoch), allow_pickle=False) as arrays:
+                kept.append(arrays[SCORES])
+        return np.stack(kept, axis=1)
+
+    def _epoch_file(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:05d}.npz"
+
+
+def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays whole or not at all."""
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, allow_pickle=False, **arrays)
+    temporary.replace(path)

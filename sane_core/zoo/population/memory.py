@@ -1,0 +1,102 @@
+"""How many members fit into memory at once: found by running one, not guessed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import psutil
+import torch
+
+from sane_core.architectures.architecture import Architecture
+from sane_core.images.images import Images
+from sane_core.zoo.population.initialize import initialize
+from sane_core.zoo.population.members import Member
+from sane_core.zoo.population.train import Training, groups_on
+from schemas.config.training import TrainingConfig
+
+SHARE = 0.7
+"""Share of the free memory that a population may take."""
+
+COPIES = 4
+"""Copies of its weights that a member needs while an epoch is written: as an array, in a file's
+buffer, as training state."""
+
+
+def members_that_fit(
+    architecture: Architecture,
+    config: TrainingConfig,
+    members: Sequence[Member],
+    seed: int,
+    way: str,
+    device: str = "cpu",
+    free: int | None = None,
+) -> int:
+    """Return how many members can be trained at once, at most all of them.
+
+    Args:
+        architecture: Architecture of all members.
+        config: The recipe.
+        members: Who is to be trained.
+        seed: The run's seed.
+        way: How they are run at once.
+        device: Where.
+        free: Bytes that may be used; what the device has left if not given.
+
+    Raises:
+        ValueError: If not even one member fits.
+    """
+    where = torch.device(device)
+    available = int(SHARE * free_bytes(where)) if free is None else free
+    state, step = bytes_of_a_member(architecture, config, members[0], seed, way)
+    if where.type == "cpu":
+        group = groups_on(where, architecture, len(members), config.batch, way)[0]
+        fixed = step * (group.stop - group.start) * torch.get_num_threads()
+        fits = (available - fixed) // state
+        needed = step + state
+        fits = fits if fits > 0 else (1 if needed <= available else 0)
+    else:
+        needed = step + state
+        fits = available // needed
+    if fits < 1:
+        raise ValueError(
+            f"memory must hold at least one member of {architecture.name}: at batch "
+            f"{config.batch} one needs {needed / 2**30:.2f} GiB and {available / 2**30:.2f} GiB "
+            "may be used; choose a smaller batch, smaller images or a narrower network"
+        )
+    return int(min(fits, len(members)))
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the bytes that a device has left."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def bytes_of_a_member(
+    architecture: Architecture, config: TrainingConfig, member: Member, seed: int, way: str
+) -> tuple[int, int]:
+    """Return the bytes that a member keeps from step to step, and those a step needs besides.
+
+    One step of one member is taken on the CPU on two images; what autograd keeps for the way back
+    is counted and scaled to the batch.
+    """
+    population = initialize(architecture, [member], seed)
+    state = sum(values.numel() * values.element_size() for values in population.values())
+    kept: dict[int, int] = {}
+
+    def note(values: torch.Tensor) -> torch.Tensor:
+        storage = values.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return values
+
+    images = Images(
+        np.zeros((2, *architecture.input_shape), np.uint8), np.zeros(2, np.int64), 1 / 255
+    )
+    alone = config.model_copy(update={"batch": 2})
+    training = Training(architecture, population, images, [member], alone, seed, way=way)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda values: values):
+        training.advance(1)
+    # Outputs and their gradients live at the same time as what is kept.
+    activations = max(0, sum(kept.values()) - state) * config.batch // 2
+    moments = 1 if config.optimizer == "sgd" else 2
+    return state * (1 + moments + COPIES), 2 * activations + 2 * state

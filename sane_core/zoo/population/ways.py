@@ -1,0 +1,169 @@
+"""The ways to run all members of a population at once; every one gives the same numbers.
+
+`patches` multiplies members' kernels and patches as one batched matrix product (`graph.py`), `vmap`
+lets `torch.func` batch the plain module (a convolution becomes a grouped one), `loop` runs the
+plain module member by member. Which one is fastest depends on the network and the device.
+"""
+
+import copy
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import nn
+from torch.func import functional_call, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sane_core.architectures.activations import FUNCTIONS, MODULES
+from sane_core.architectures.architecture import Architecture
+from sane_core.zoo.population.graph import Graph, Pass, Unsupported
+from sane_core.zoo.population.initialize import build
+
+Way = Callable[[Pass, torch.Tensor], torch.Tensor]
+"""(pass, pixels [members, batch, channels, height, width]) -> logits [members, batch, classes]."""
+
+KINDS = tuple(FUNCTIONS)
+
+
+class _Plain:
+    """The plain module, with places for what members may have of their own.
+
+    Its state is put in for every call, so one object serves one thread.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.module, self.varied = copy.deepcopy(_templates(architecture))
+        self.affine = _batch_norms(self.module)
+
+    def state(self, given: Pass) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+        """Return the module to call and every entry of its state, [members, ...]."""
+        state = {**given.weights, **given.buffers}
+        for name, statistics in self.affine.items():
+            # As PyTorch has it: in full precision whatever the images are.
+            state[name] = state[name].to(state[statistics].dtype)
+        if not (given.kept or given.activations):
+            return self.module.train(given.training), state
+        members = len(next(iter(given.weights.values())))
+        kinds = torch.full((members,), -1)
+        for kind, chosen in given.activations.items():
+            kinds[chosen.cpu()] = KINDS.index(kind)
+        for name, module in self.varied.named_modules():
+            if isinstance(module, _Kept):
+                one = next(iter(given.weights.values())).new_ones(members)
+                state[f"{name}.kept"] = given.kept.get(name, one)
+            elif isinstance(module, _Chosen):
+                state[f"{name}.kind"] = kinds.to(next(iter(given.weights.values())).device)
+        return self.varied.train(given.training), state
+
+
+class Loop(_Plain):
+    """Member by member."""
+
+    def __call__(self, given: Pass, pixels: torch.Tensor) -> torch.Tensor:
+        """Run every member on its own images."""
+        module, state = self.state(given)
+        return torch.stack(
+            [
+                functional_call(module, {name: values[i] for name, values in state.items()}, (x,))
+                for i, x in enumerate(pixels)
+            ]
+        )
+
+
+class Vmap(_Plain):
+    """All members by `torch.func.vmap`."""
+
+    def __call__(self, given: Pass, pixels: torch.Tensor) -> torch.Tensor:
+        """Run every member on its own images."""
+        module, state = self.state(given)
+        run = vmap(lambda state, x: functional_call(module, state, (x,)))
+        return run(state, pixels)
+
+
+@cache
+def graph_of(architecture: Architecture) -> Graph:
+    """Return the traced graph; it has no state, so one serves all threads."""
+    return Graph(architecture)
+
+
+Maker = Callable[[Architecture], Way]
+
+WAYS: dict[str, Maker] = {"patches": graph_of, "vmap": Vmap, "loop": Loop}
+"""Name -> makes the way; in the main thread, for tracing is not safe in others."""
+
+
+def supported_ways(architecture: Architecture) -> list[str]:
+    """Return the ways that can run an architecture: `patches` knows only some operations."""
+    try:
+        graph_of(architecture)
+    except Unsupported:
+        return ["vmap", "loop"]
+    return ["patches", "vmap", "loop"]
+
+
+class _Kept(nn.Module):
+    """Dropout by given factors."""
+
+    kept: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.empty(0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.kept
+
+
+class _Chosen(nn.Module):
+    """The non-linearity of a given number."""
+
+    kind: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kind", torch.empty(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = FUNCTIONS[KINDS[0]](x)
+        for number, kind in enumerate(KINDS[1:], 1):
+            out = torch.where(self.kind == number, FUNCTIONS[kind](x), out)
+        return out
+
+
+@cache
+def _templates(architecture: Architecture) -> tuple[nn.Module, nn.Module]:
+    """Return a module that drops nothing, and one that is given what it drops and its kinds."""
+    varied = _emptied(build(architecture))
+    plain = copy.deepcopy(varied)
+    for name, child in list(plain.named_modules()):
+        if isinstance(child, nn.Dropout):
+            plain.set_submodule(name, nn.Identity())
+    return plain, _with_places(varied)
+
+
+def _batch_norms(module: nn.Module) -> dict[str, str]:
+    """Return scale or shift of a batch norm -> its running mean."""
+    return {
+        f"{name}.{entry}": f"{name}.running_mean"
+        for name, layer in module.named_modules()
+        if isinstance(layer, _BatchNorm) and layer.affine and layer.track_running_stats
+        for entry in ("weight", "bias")
+    }
+
+
+def _emptied(module: nn.Module) -> nn.Module:
+    """Take the memory of its weights from a module that is only called with others'."""
+    for layer in module.modules():
+        for name, parameter in list(layer.named_parameters(recurse=False)):
+            setattr(layer, name, nn.Parameter(parameter.to("meta")))
+    return module
+
+
+def _with_places(module: nn.Module) -> nn.Module:
+    """Put in dropouts and non-linearities that are given with its state."""
+    for name, child in list(module.named_modules()):
+        if isinstance(child, nn.Dropout):
+            module.set_submodule(name, _Kept())
+        elif type(child) in MODULES.values():
+            module.set_submodule(name, _Chosen())
+    return module

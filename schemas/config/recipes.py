@@ -1,0 +1,78 @@
+"""The recipes of the published zoos (SANE-FACTS §1), by name, ready to be trained or changed."""
+
+from schemas.config.images import ImagesConfig
+from schemas.config.zoo import ZooConfig
+
+_MNIST = ImagesConfig(dataset="mnist", train=50_000, validation=10_000, normalize="dataset")
+_SVHN = ImagesConfig(dataset="svhn", size=28, grey=True)
+_CIFAR10 = ImagesConfig(dataset="cifar10", normalize="dataset")
+_RESNET = {
+    "batch": 128,
+    "epochs": 60,
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "schedule": "onecycle",
+    "flip": True,
+    "crop": 4,
+    "members": 140,
+    "scored": 10_000,
+}
+
+
+def _recipe(name: str, images: ImagesConfig, architecture: str, **training: object) -> ZooConfig:
+    return ZooConfig.model_validate(
+        {"name": name, "images": images, "architecture": architecture, **training}
+    )
+
+
+def _cnn(name: str, images: ImagesConfig, architecture: str, **training: object) -> ZooConfig:
+    shared = {"members": 1000, "epochs": 50, "batch": 10, "initial_bias": 0.01, "scored": 10_000}
+    return _recipe(name, images, architecture, **{**shared, **training})
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        ZooConfig(),
+        _cnn("mnist-cnn", _MNIST, "cnn", learning_rate=3e-4, initialization="uniform01"),
+        _cnn("svhn-cnn", _SVHN, "cnn", learning_rate=3e-3, initialization="uniform01"),
+        _cnn(
+            "cifar10-cnn3",
+            _CIFAR10,
+            "cnn3",
+            learning_rate=1e-4,
+            weight_decay=1e-2,
+            initialization="kaiming_uniform",
+        ),
+        _cnn(
+            "stl10-cnn3",
+            ImagesConfig(dataset="stl10", size=32, normalize="dataset"),
+            "cnn3[activation=tanh]",
+            learning_rate=1e-4,
+            weight_decay=1e-3,
+            initialization="kaiming_uniform",
+        ),
+        _recipe("cifar10-resnet18", _CIFAR10, "resnet18", **_RESNET),
+        _recipe(
+            "cifar100-resnet18",
+            ImagesConfig(dataset="cifar100", normalize="dataset"),
+            "resnet18[classes=100]",
+            **_RESNET,
+        ),
+        _recipe(
+            "tiny-imagenet-resnet18",
+            ImagesConfig(dataset="tiny-imagenet", normalize="dataset"),
+            "resnet18[classes=200,size=64]",
+            **_RESNET,
+        ),
+        _recipe(
+            "cifar10-resnet18-narrow",
+            ImagesConfig(dataset="cifar10-jpeg", size=16, normalize="dataset"),
+            "resnet18[size=16,width=8]",
+            **{**_RESNET, "members": 60, "epochs": 12, "crop": 2},
+        ),
+    )
+}
+"""Recipe name -> configuration."""
