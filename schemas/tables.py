@@ -3,31 +3,65 @@
 Accuracies, gaps and shares are fractions in [0, 1]; losses are nats.
 """
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
-CHECKPOINTS = pa.schema(
+_CHECKPOINT = [
+    ("zoo", pa.string()),
+    ("run", pa.int32()),
+    ("run_name", pa.string()),
+    ("epoch", pa.int32()),
+    ("split", pa.string()),
+    ("architecture", pa.string()),
+    ("test_accuracy", pa.float32()),
+    ("validation_accuracy", pa.float32()),
+    ("train_accuracy", pa.float32()),
+    ("generalization_gap", pa.float32()),
+    ("test_loss", pa.float32()),
+    ("validation_loss", pa.float32()),
+    ("train_loss", pa.float32()),
+]
+_ORIGIN = [
+    ("source", pa.string()),
+    ("sha256", pa.string()),
+    ("licence", pa.string()),
+    ("first_token", pa.int64()),
+    ("last_token", pa.int64()),
+]
+
+
+def checkpoints_schema(hyperparameters: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Return the checkpoints table's schema: a row per (run, epoch).
+
+    `run_name` is what the run was called where it was made, null for zoos trained here;
+    `first_token` and `last_token` are its rows in its split's tokens table.
+
+    Args:
+        hyperparameters: Field -> type of the struct `hyperparameters`. Parquet knows no empty
+            structs, so a zoo without hyper-parameters has no such column.
+    """
+    struct = [("hyperparameters", pa.struct(list(hyperparameters.items())))]
+    return pa.schema(_CHECKPOINT + (struct if hyperparameters else []) + _ORIGIN)
+
+
+CHECKPOINTS = checkpoints_schema({"learning_rate": pa.float64(), "batch": pa.int32()})
+"""The checkpoints table of a zoo trained here."""
+
+QUARANTINE = pa.schema(
     [
-        ("zoo", pa.string()),
-        ("run", pa.int32()),
+        ("file", pa.string()),
+        ("run", pa.string()),
         ("epoch", pa.int32()),
-        ("split", pa.string()),
-        ("architecture", pa.string()),
-        ("test_accuracy", pa.float32()),
-        ("validation_accuracy", pa.float32()),
-        ("train_accuracy", pa.float32()),
-        ("generalization_gap", pa.float32()),
-        ("test_loss", pa.float32()),
-        ("validation_loss", pa.float32()),
-        ("train_loss", pa.float32()),
-        ("hyperparameters", pa.struct([("learning_rate", pa.float64()), ("batch", pa.int32())])),
-        ("source", pa.string()),
-        ("sha256", pa.string()),
-        ("licence", pa.string()),
-        ("first_token", pa.int64()),
-        ("last_token", pa.int64()),
+        ("reason", pa.string()),
+        ("remedy", pa.string()),
+        ("pending", pa.bool_()),
     ]
 )
-"""A row per (run, epoch); `first_token`, `last_token`: its rows in its split's tokens table."""
+"""A row per file that was not ingested, all text printable; `run`: its name, if known.
+
+`pending`: half-written by a training still running; the next ingestion picks it up.
+"""
 
 WEIGHTS = pa.schema(
     [
@@ -39,7 +73,10 @@ WEIGHTS = pa.schema(
         ("values", pa.list_(pa.float32())),
     ]
 )
-"""A row per (run, epoch, state-dict entry), buffers included."""
+"""A row per (run, epoch, state-dict entry), buffers included.
+
+`dtype` is the entry's own type; its values stand as float32 whatever it is.
+"""
 
 LAYERS = pa.schema(
     [

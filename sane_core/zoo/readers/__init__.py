@@ -1,0 +1,1 @@
+"""Readers: one layout of foreign zoos per file, and a registry that others can add to."""
