@@ -39,8 +39,8 @@ types: $(DEVELOP) ## mypy on schemas and sane_core
 imports: $(DEVELOP) ## import contracts between the layers
 	$(BIN)/lint-imports
 
-unit: $(DEVELOP) ## pytest
-	$(BIN)/pytest
+unit: $(DEVELOP) ## pytest, a folder of tests at a time on each of two workers
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 bench: $(RUNTIME) ## every benchmark, the quick form
 	@set -e; for file in $(wildcard benchmarks/*.py); do \

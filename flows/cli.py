@@ -1,4 +1,4 @@
-"""The command line: `sane run CONFIG` and `sane doctor`.
+"""The command line: `sane run CONFIG`, `sane zoo …`, `sane data …` and `sane doctor`.
 
 Everything heavy is imported inside the commands, so `sane --help` answers at once.
 """
@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from flows.data import app as data_app
+from flows.zoo_cli import app as zoo_app
 from schemas.errors import SaneError
 
 app = typer.Typer(
@@ -18,6 +20,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(zoo_app, name="zoo")
+app.add_typer(data_app, name="data")
 
 
 @app.command()

@@ -35,14 +35,30 @@ def load_configuration(file: Path, overrides: Iterable[str] = ()) -> BenchmarkCo
     Raises:
         ConfigError: The file cannot be read, or it or an override is not valid.
     """
-    written = _validate(read_mapping(file), place=str(file))
+    return configure(read_mapping(file), overrides, place=str(file))
+
+
+def configure(
+    values: Mapping[str, object], overrides: Iterable[str] = (), *, place: str
+) -> BenchmarkConfig:
+    """Return the configuration of `values`, with the `key=value` overrides laid over it.
+
+    Args:
+        values: Some of the keys of `BenchmarkConfig`.
+        overrides: Texts such as `pretrain.epochs=2`, applied in turn.
+        place: Where the user can correct the values.
+
+    Raises:
+        ConfigError: The values or an override are not valid.
+    """
+    written = _validate(values, place=place)
     parsed = [parse_override(text) for text in overrides]
     if not parsed:
         return written
-    values = written.model_dump(mode="json")
+    changed = written.model_dump(mode="json")
     for override in parsed:
-        _set(values, override)
-    return _validate(values, place="; ".join(f"--set {override.text}" for override in parsed))
+        _set(changed, override)
+    return _validate(changed, place="; ".join(f"--set {override.text}" for override in parsed))
 
 
 def read_mapping(file: Path) -> dict[str, object]:

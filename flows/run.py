@@ -14,20 +14,37 @@ from schemas.config.benchmark import BenchmarkConfig
 
 
 def run_benchmark(config: BenchmarkConfig) -> Path:
-    """Run the flow, print a summary, and return the path of the report.
+    """Run the flow `sane`, print a summary, and return the path of the report.
 
     Raises:
         SaneError: What stopped the run, in one sentence.
     """
-    check_places(config)
-    _prepare_environment()
-    watch()
+    _prepare(config)
     from flows.benchmark import sane
 
-    _leave_failures_to_the_caller()
     page = Path(sane(config))
     _print_summary(config, page)
     return page
+
+
+def run_zoos(config: BenchmarkConfig) -> list[Path]:
+    """Run the flow `zoos` and return the path of each zoo's page.
+
+    Raises:
+        SaneError: What stopped the run, in one sentence.
+    """
+    _prepare(config)
+    from flows.zoos import zoos
+
+    return [Path(page) for page in zoos(config)]
+
+
+def _prepare(config: BenchmarkConfig) -> None:
+    """Check the places, then set up the environment before Prefect is imported."""
+    check_places(config)
+    _prepare_environment()
+    watch()
+    _leave_failures_to_the_caller()
 
 
 def _prepare_environment() -> None:

@@ -54,7 +54,7 @@ def suggest(step: str, valid: Iterable[str], above: tuple[str, ...]) -> str:
 
 
 def _sentence(detail: ErrorDetails) -> str:
-    path = tuple(str(step) for step in detail["loc"])
+    path = tuple(str(step) for step in detail["loc"] if not _is_alternative(step))
     key = ".".join(path)
     if detail["type"] == "extra_forbidden":
         *above, step = path
@@ -66,6 +66,11 @@ def _sentence(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"{key} must be given"
     return f"{key} must {_rule(detail)}, got {_shown(detail['input'])}"
+
+
+def _is_alternative(step: int | str) -> bool:
+    """Return whether a step names one of several kinds that a value may have, and is no key."""
+    return isinstance(step, str) and (not step.isidentifier() or step in ("float", "tuple"))
 
 
 def _rule(detail: ErrorDetails) -> str:

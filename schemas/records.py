@@ -40,7 +40,11 @@ class Manifest(Record):
     files: dict[str, FileEntry] = Field(description="relative path -> size and SHA-256")
     metrics: dict[str, float] = Field(default_factory=dict, description="flat metric name -> value")
     facts: dict[str, str] = Field(default_factory=dict, description="e.g. the reader used")
+    timings: dict[str, float] = Field(
+        default_factory=dict, description="measured of this machine; differs between equal runs"
+    )
     seed: int
     versions: dict[str, str] = Field(description="library -> version")
     git_revision: str | None = None
+    created: float = Field(default=0.0, ge=0, description="when, in seconds since 1970 (UTC)")
     seconds: float = Field(ge=0, description="wall time of the stage, in seconds")

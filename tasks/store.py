@@ -100,6 +100,17 @@ class Store:
             return None
         return self._artifact(place, manifest)
 
+    def artifacts(self, stage: str) -> list[tuple[Artifact, Manifest]]:
+        """Return what is committed of a stage, the newest last; damaged manifests are left out."""
+        found = []
+        for place in self._folders.places(stage):
+            text = self._folders.manifest_text(place)
+            with suppress(DamagedArtifact):
+                if text is not None:
+                    manifest = read_manifest(text, place)
+                    found.append((self._artifact(place, manifest), manifest))
+        return sorted(found, key=lambda pair: pair[1].created)
+
     def get_or_make(
         self,
         stage: str,

@@ -39,6 +39,9 @@ class Folders(Protocol):
     def manifest_text(self, place: str) -> bytes | None:
         """Return the manifest's text, or None where there is no artifact."""
 
+    def places(self, stage: str) -> list[str]:
+        """Return the places of a stage's artifacts, sorted; some may not be committed."""
+
     def sizes(self, place: str, names: Iterable[str]) -> dict[str, int]:
         """Return the sizes in bytes of those of the files that exist."""
 
@@ -76,6 +79,11 @@ class LocalFolders:
             return (self.root / place / MANIFEST).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def places(self, stage: str) -> list[str]:
+        return sorted(
+            f"{stage}/{path.parent.name}" for path in self.root.glob(f"{stage}/*/{MANIFEST}")
+        )
 
     def sizes(self, place: str, names: Iterable[str]) -> dict[str, int]:
         paths = {name: self.root / place / name for name in names}
@@ -153,6 +161,11 @@ class RemoteFolders:
             return bytes(self.files.cat_file(f"{self.root}/{place}/{MANIFEST}"))
         except FileNotFoundError:
             return None
+
+    def places(self, stage: str) -> list[str]:
+        self.files.invalidate_cache()
+        found = self.files.glob(f"{self.root}/{stage}/*/{MANIFEST}")
+        return sorted(f"{stage}/{path.split('/')[-2]}" for path in found)
 
     def sizes(self, place: str, names: Iterable[str]) -> dict[str, int]:
         self.files.invalidate_cache()

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -28,6 +29,7 @@ class Job:
             commit.
         metrics: Flat metric names and values, for the manifest.
         facts: Named facts, for the manifest, e.g. the reader used.
+        timings: What was measured of this machine, for the manifest; equal runs may differ in it.
     """
 
     stage: str
@@ -36,6 +38,7 @@ class Job:
     scratch: Path
     metrics: dict[str, float] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
     committed: Artifact | None = None
 
     @property
@@ -123,9 +126,11 @@ def write_manifest(job: Job, origin: Origin, seconds: float) -> Manifest:
         files=files,
         metrics={name: float(value) for name, value in job.metrics.items()},
         facts={name: str(value) for name, value in job.facts.items()},
+        timings=job.timings,
         seed=origin.seed,
         versions=recorded_versions(),
         git_revision=git_revision(),
+        created=time.time(),
         seconds=seconds,
     )
 

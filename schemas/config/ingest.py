@@ -10,7 +10,8 @@ class IngestConfig(Record):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="zoo name")
     source: str = Field(
-        min_length=1, description="folder, file or glob, or hf:owner/name[@revision]"
+        min_length=1,
+        description="folder, file or glob, hf:owner/name[@revision], or mlflow:NAME (experiment)",
     )
     reader: str = Field(default="auto", min_length=1, description="layout; auto: recognise it")
     architecture: str | None = Field(
@@ -25,6 +26,9 @@ class IngestConfig(Record):
         default=None,
         description="CSV or Parquet with a column file, within the source; None: zoo.csv or "
         "zoo.parquet where there is one",
+    )
+    metric_names: dict[str, str] = Field(
+        default={}, description="name of a metric at the source -> test_accuracy, …; for mlflow:"
     )
     licence: str | None = Field(default=None, description="licence where the files name none")
     licences: tuple[str, ...] = Field(

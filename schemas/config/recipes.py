@@ -1,5 +1,7 @@
 """The recipes of the published zoos (SANE-FACTS §1), by name, ready to be trained or changed."""
 
+from collections.abc import Mapping
+
 from schemas.config.images import ImagesConfig
 from schemas.config.zoo import ZooConfig
 
@@ -76,3 +78,21 @@ RECIPES = {
     )
 }
 """Recipe name -> configuration."""
+
+
+def with_recipe(zoo: object) -> object:
+    """Lay what a mapping says over the recipe that its key `recipe` names.
+
+    Raises:
+        ValueError: If there is no such recipe.
+    """
+    if not isinstance(zoo, Mapping) or "recipe" not in zoo:
+        return zoo
+    name = zoo["recipe"]
+    if name not in RECIPES:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
+    changes = {key: value for key, value in zoo.items() if key != "recipe"}
+    written = RECIPES[name].model_dump(mode="json")
+    if isinstance(changes.get("images"), Mapping):
+        changes["images"] = written["images"] | dict(changes["images"])
+    return written | changes
