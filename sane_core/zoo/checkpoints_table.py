@@ -10,12 +10,8 @@ from sane_core.zoo.formats.contents import Property
 from sane_core.zoo.formats.refused import printable
 from sane_core.zoo.hyperparameters import hyperparameter_array, hyperparameter_types
 from sane_core.zoo.readers.reader import METRICS, Found
-from sane_core.zoo.splits import split_runs
 from schemas.config.ingest import IngestConfig
 from schemas.tables import checkpoints_schema
-
-_FEWEST = 3
-"""Runs that can be split into three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +26,14 @@ class Ingested:
     properties: Mapping[str, Property]
 
 
-def checkpoints_table(ingested: Sequence[Ingested], config: IngestConfig, seed: int) -> pa.Table:
-    """Return the table, sorted by run and epoch.
+def checkpoints_table(ingested: Sequence[Ingested], config: IngestConfig) -> pa.Table:
+    """Return the table, sorted by run and epoch, its splits yet to be drawn.
 
     Args:
         ingested: Every checkpoint, in any order.
-        config: Names the zoo, its licence and the shares of the splits.
-        seed: The run's seed.
+        config: Names the zoo and its licence.
     """
     rows = sorted(ingested, key=lambda row: (row.run, row.found.epoch))
-    split = split_or_test(sorted({row.run for row in rows}), config, seed)
     metrics = {name: np.array([row.metrics.get(name, np.nan) for row in rows]) for name in METRICS}
     gap = metrics["train_accuracy"] - metrics["test_accuracy"]
     columns: dict[str, pa.Array] = {
@@ -54,7 +48,6 @@ def checkpoints_table(ingested: Sequence[Ingested], config: IngestConfig, seed: 
         "run": [row.run for row in rows],
         "run_name": [printable(row.found.run) for row in rows],
         "epoch": [row.found.epoch for row in rows],
-        "split": [split[row.run] for row in rows],
         "architecture": [row.architecture for row in rows],
         "source": [printable(row.found.file, 1000) for row in rows],
         "sha256": [row.sha256 for row in rows],
@@ -70,13 +63,6 @@ def checkpoints_table(ingested: Sequence[Ingested], config: IngestConfig, seed: 
         ],
         schema=schema,
     )
-
-
-def split_or_test(runs: list[int], config: IngestConfig, seed: int) -> dict[int, str]:
-    """Return run -> split; one or two runs cannot be split and are test, to be embedded only."""
-    if len(runs) < _FEWEST:
-        return dict.fromkeys(runs, "test")
-    return split_runs(runs, config.train_share, config.validation_share, seed)
 
 
 def last_accuracies(table: pa.Table) -> dict[str, float]:

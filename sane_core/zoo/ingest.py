@@ -10,9 +10,8 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from sane_core.zoo.checkpoints_table import Ingested, checkpoints_table, last_accuracies
+from sane_core.zoo.finish import finish_zoo
 from sane_core.zoo.formats.refused import Refused
 from sane_core.zoo.loading import Loaded, load_all, rejection
 from sane_core.zoo.matching import Matcher
@@ -41,7 +40,8 @@ def ingest(
 
     Args:
         source: Folder, file, glob, or whatever else the reader takes.
-        folder: Gets `weights/part-*.parquet`, `checkpoints.parquet` and `quarantine.parquet`.
+        folder: Gets `weights/part-*.parquet`, `checkpoints`, `duplicates` and
+            `quarantine.parquet`.
         scratch: Gets `quarantine.parquet` where ingestion fails.
         config: What to take and what to demand; its `source` is not looked at.
         seed: The run's seed; splits come from it.
@@ -79,15 +79,19 @@ def ingest(
             f"a zoo must have at least one usable checkpoint, got none in {str(source)!r}: "
             f"{quarantine.summary()}; every file and reason is in {report}"
         )
-    table = checkpoints_table(ingested, config, seed)
-    pq.write_table(table, folder / "checkpoints.parquet", compression="zstd")
+    table = checkpoints_table(ingested, config)
+    copies = finish_zoo(folder, table, config.train_share, config.validation_share, seed)
     quarantine.write(folder / "quarantine.parquet")
-    return {
-        "zoo.runs": float(len({checkpoint.run for checkpoint in ingested})),
-        "zoo.checkpoints": float(len(ingested)),
-        "zoo.quarantined": float(len(quarantine.counted())),
-        "zoo.pending": float(len(quarantine.pending())),
-    } | last_accuracies(table)
+    return (
+        copies
+        | {
+            "zoo.runs": float(len({checkpoint.run for checkpoint in ingested})),
+            "zoo.checkpoints": float(len(ingested)),
+            "zoo.quarantined": float(len(quarantine.counted())),
+            "zoo.pending": float(len(quarantine.pending())),
+        }
+        | last_accuracies(table)
+    )
 
 
 def reader_for(source: Path | str, config: IngestConfig) -> Reader:
