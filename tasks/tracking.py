@@ -7,9 +7,10 @@ recorded from its manifest, so that every run is complete and runs compare as th
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 _BATCH = 100
+_EXPERIMENTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'experiments'"
 _FULL = ("disk is full", "no space left", "quota exceeded")
 
 
@@ -285,6 +287,46 @@ class Tracking:
             if any(text in reason.lower() for text in _FULL):
                 raise DiskFull(f"no space left for MLflow ({uri}): free some space") from error
             raise SaneError(f"MLflow ({uri}): {trouble} ({reason})") from error
+
+
+@contextmanager
+def reading(config: TrackingConfig) -> "Iterator[MlflowClient]":
+    """Give a client of a place that is there already; neither place nor experiment is made.
+
+    Args:
+        config: Where MLflow keeps its database; the experiment is not looked at.
+
+    Raises:
+        UserError: The place cannot be opened.
+        SaneError: MLflow failed while it was read.
+    """
+    tracking = Tracking(config)
+    uri = tracking.config.uri
+    client_type = _quiet_client()
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    if is_server(uri):
+        check_server(uri)
+    elif file := database_file(uri):
+        _check_is_there(file)
+    with tracking._opening():
+        client = client_type(tracking_uri=uri, registry_uri=uri)
+    with tracking._named("it could not be read"):
+        yield client
+
+
+def _check_is_there(file: Path) -> None:
+    """Raise unless a file is a database of MLflow; MLflow would make one of whatever it is."""
+    found = file.is_file()
+    try:
+        if found:
+            with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+                found = bool(database.execute(_EXPERIMENTS).fetchone())
+    except sqlite3.Error as error:
+        raise UserError(
+            f"MLflow database {file} cannot be read ({error}): check `tracking.uri`"
+        ) from error
+    if not found:
+        raise UserError(f"{file} must be a database of MLflow: check `tracking.uri`")
 
 
 def _reason(error: Exception) -> str:
