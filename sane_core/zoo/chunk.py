@@ -12,10 +12,12 @@ from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import Member
 from sane_core.zoo.population.score import score
 from sane_core.zoo.population.train import Training
-from sane_core.zoo.weight_shards import ShardWriter
 from schemas.config.zoo import ZooConfig
 
 SCORES = "scores"
+
+TAKEN = {SCORES, "epoch", "steps", "file", "allow_pickle"}
+"""Names in kept files that no entry of a network may have."""
 
 
 class Chunk:
@@ -39,7 +41,16 @@ class Chunk:
             seed: The run's seed.
             way: How they are run at once.
             scratch: Where kept epochs lie.
+
+        Raises:
+            ValueError: If an entry has a name that the kept files use themselves.
         """
+        for name in architecture.outline.state_dict():
+            if name in TAKEN or name.startswith("optimizer."):
+                raise ValueError(
+                    f"no entry of {architecture.name} may be named {', '.join(sorted(TAKEN))} or "
+                    f"optimizer.*, got {name!r}; rename it"
+                )
         self.config, self.architecture, self.members = config, architecture, members
         self.seed, self.way = seed, way
         self.folder = scratch / f"runs-{members[0].run:05d}-{members[-1].run:05d}-{way}"
@@ -106,16 +117,11 @@ class Chunk:
         entries = {name: values.cpu().numpy() for name, values in population.items()}
         _save(self._epoch_file(training.epoch), entries | {SCORES: np.stack(results, axis=1)})
 
-    def write(self, writer: ShardWriter) -> None:
-        """Write every kept epoch, one after the other."""
+    def entries(self, epoch: int) -> dict[str, np.ndarray]:
+        """Return a kept epoch: state-dict entry -> [members, ...]."""
         names = [*self.architecture.outline.state_dict()]
-        for epoch in self.config.kept_epochs():
-            with np.load(self._epoch_file(epoch), allow_pickle=False) as arrays:
-                entries = {name: arrays[name] for name in names}
-            dtypes = {name: str(values.dtype) for name, values in entries.items()}
-            for i, member in enumerate(self.members):
-                own = {name: v[i].astype(np.float32) for name, v in entries.items()}
-                writer.add(member.run, epoch, own, dtypes)
+        with np.load(self._epoch_file(epoch), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
 
     def scores(self) -> np.ndarray:
         """Return the scores [members, kept epochs, parts, (accuracy, loss)]."""

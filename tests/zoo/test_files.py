@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from sane_core.zoo.files import read_weights, write_weights
+from sane_core.zoo.files import read_weights
+from sane_core.zoo.weight_shards import RowGroup, ShardWriter
 
-SHAPES = {"a.weight": (3, 2), "a.bias": (3,), "b.weight": (2, 3, 1, 1), "b.bias": (2,)}
+SHAPES = {"a.weight": (3, 2), "a.bias": (3,), "b.weight": (2, 3, 1, 1), "b.counter": ()}
 
 
 @pytest.fixture
 def weights() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {
-        name: rng.standard_normal((5, 3, *shape), dtype=np.float32)
+        name: rng.standard_normal((5, 3, *shape)).astype(np.float32)
         for name, shape in SHAPES.items()
     }
 
@@ -20,9 +21,13 @@ def weights() -> dict[str, np.ndarray]:
 @pytest.fixture
 def folder(tmp_path, weights):
     """Runs 0, 1 and 2 in one file, 3 and 4 in another; epochs 0, 1 and 2."""
+    group = RowGroup()
     for part, runs in enumerate(([0, 1, 2], [3, 4])):
-        chosen = {name: values[runs] for name, values in weights.items()}
-        write_weights(tmp_path / f"part-{part}.parquet", runs, range(3), chosen)
+        with ShardWriter(tmp_path / f"part-{part}.parquet", group) as writer:
+            for epoch in range(3):
+                for run in runs:
+                    own = {name: values[run, epoch] for name, values in weights.items()}
+                    writer.add(run, epoch, own, dict.fromkeys(own, "float32"))
     return tmp_path
 
 

@@ -10,6 +10,7 @@ from sane_core.architectures.architecture import Architecture
 from sane_core.images.images import Images
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import Member
+from sane_core.zoo.population.memory import members_that_fit
 from sane_core.zoo.population.train import Training, groups_on
 from sane_core.zoo.population.ways import supported_ways
 from schemas.config.training import TrainingConfig
@@ -41,7 +42,8 @@ def choose_way(
         there was nothing to choose.
 
     Raises:
-        ValueError: If the recipe names a way that cannot run the architecture.
+        ValueError: If the recipe names a way that cannot run the architecture, or memory cannot
+            hold even one member.
     """
     ways = supported_ways(architecture)
     if config.way != "auto":
@@ -50,9 +52,16 @@ def choose_way(
                 f"way of {architecture.name} must be one of {', '.join(ways)}, got {config.way!r}"
             )
         return config.way, {}
-    seconds = {way: _measure(architecture, config, members, seed, device, way) for way in ways}
-    fastest = min(seconds, key=seconds.__getitem__)
-    return (fastest if seconds[fastest] * MARGIN < seconds[ways[0]] else ways[0]), seconds
+    seconds, refused = {}, RuntimeError(f"no way to train {architecture.name}")
+    for way in ways:
+        try:
+            seconds[way] = _measure(architecture, config, members, seed, device, way)
+        except RuntimeError as error:  # torch.func cannot run every module
+            refused = error
+    if not seconds:
+        raise refused
+    first, fastest = next(iter(seconds)), min(seconds, key=seconds.__getitem__)
+    return (fastest if seconds[fastest] * MARGIN < seconds[first] else first), seconds
 
 
 def _measure(
@@ -67,7 +76,8 @@ def _measure(
     where = torch.device(device)
     group = groups_on(where, architecture, len(members), config.batch, way)[0]
     busy = torch.get_num_threads() if where.type == "cpu" else 1
-    chosen = [*members][: (group.stop - group.start) * busy]
+    fits = members_that_fit(architecture, config, members, seed, way, device)
+    chosen = [*members][: min((group.stop - group.start) * busy, fits)]
     count = config.batch * STEPS
     rng = np.random.default_rng(0)
     images = Images(

@@ -9,7 +9,6 @@ import copy
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -88,7 +87,6 @@ class Graph:
             for finished in self._done[node]:
                 del values[finished]
         raise Unsupported("a network must return its logits")
-
 
     def _try(self, architecture: Architecture) -> None:
         """Run three images through two members that are nowhere."""
@@ -201,8 +199,8 @@ def _batch_norm(layer: nn.BatchNorm2d, name: str) -> Step:
         weight, bias = (state.weights[f"{name}.{kind}"] for kind in ("weight", "bias"))
         out = functional.batch_norm(
             x.reshape(1, x.shape[0] * x.shape[1], -1),
-            mean.view(-1),
-            var.view(-1),
+            mean.reshape(-1),  # a view wherever they are updated: a learner's are its own memory
+            var.reshape(-1),
             weight.flatten().to(mean.dtype),
             bias.flatten().to(mean.dtype),
             state.training,
@@ -267,9 +265,7 @@ def _adaptive(x: torch.Tensor, size: Any) -> torch.Tensor:
     return pool(x, "adaptive_avg_pool2d", output_size=size)
 
 
-def _flatten(
-    state: Pass, x: torch.Tensor, start_dim: int = 0, end_dim: int = -1
-) -> torch.Tensor:
+def _flatten(state: Pass, x: torch.Tensor, start_dim: int = 0, end_dim: int = -1) -> torch.Tensor:
     del state
     if (start_dim, end_dim) != (1, -1):
         raise Unsupported(f"flatten of axes {start_dim} to {end_dim}")
@@ -312,12 +308,8 @@ def _index(state: Pass, x: torch.Tensor, index: Any) -> torch.Tensor:
 Maker = Callable[[Any, str], Step]
 """(layer, its name) -> what it does to every member at once."""
 
-_ACTIVATIONS: dict[type[nn.Module], Maker] = {
-    module: partial(lambda step, layer, name: step, _activation(kind))
-    for kind, module in MODULES.items()
-}
-
-LAYERS: dict[type[nn.Module], Maker] = _ACTIVATIONS | {
+LAYERS: dict[type[nn.Module], Maker] = {
+    **dict.fromkeys(MODULES.values(), _activation),
     nn.Conv2d: _convolution,
     nn.Linear: _linear,
     nn.BatchNorm2d: _batch_norm,
@@ -350,7 +342,7 @@ OPERATIONS: dict[Any, Step] = {
         x, "max_pool2d", kernel_size=kernel_size, **{k: v for k, v in rest.items() if v}
     ),
     torch.relu: _plain(torch.relu),
-    functional.relu: _plain(torch.relu),
+    functional.relu: _plain(functional.relu),
     torch.tanh: _plain(torch.tanh),
     functional.gelu: _plain(functional.gelu),
     torch.sigmoid: _plain(torch.sigmoid),

@@ -10,7 +10,7 @@ from sane_core.seeding import seed_for
 from sane_core.zoo.population.graph import Pass
 from sane_core.zoo.population.members import Member
 from sane_core.zoo.population.optimizers import Optimizer, one_cycle
-from sane_core.zoo.population.outputs import dropouts_of
+from sane_core.zoo.population.outputs import check_places, dropouts_of
 from sane_core.zoo.population.ways import Way
 from schemas.config.training import TrainingConfig
 
@@ -37,6 +37,7 @@ class Learner:
             config: The recipe.
             seed: The run's seed.
         """
+        check_places(architecture, members)
         self.way, self.members, self.config, self.seed = way, members, config, seed
         self.shapes = architecture.shapes()
         # Own memory: groups on other cores must not share a version counter with this one.

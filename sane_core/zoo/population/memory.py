@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import psutil
 import torch
 
 from sane_core.architectures.architecture import Architecture
-from sane_core.images.images import Images
 from sane_core.zoo.population.initialize import initialize
+from sane_core.zoo.population.learner import Learner
 from sane_core.zoo.population.members import Member
-from sane_core.zoo.population.train import Training, groups_on
+from sane_core.zoo.population.outputs import largest_patches
+from sane_core.zoo.population.train import groups_on, with_buffers
+from sane_core.zoo.population.ways import WAYS
 from schemas.config.training import TrainingConfig
 
 SHARE = 0.7
@@ -77,11 +78,32 @@ def bytes_of_a_member(
 ) -> tuple[int, int]:
     """Return the bytes that a member keeps from step to step, and those a step needs besides.
 
-    One step of one member is taken on the CPU on two images; what autograd keeps for the way back
-    is counted and scaled to the batch.
+    A step of one member is taken on the CPU on two images and on four; what autograd keeps for the
+    way back is counted, and grows with the batch as it did from two to four.
     """
     population = initialize(architecture, [member], seed)
     state = sum(values.numel() * values.element_size() for values in population.values())
+    learner = Learner(
+        architecture,
+        WAYS[way](architecture),
+        [member],
+        with_buffers(architecture, population),
+        config,
+        seed,
+    )
+    learner.begin(1)
+    two, four = (_kept_by_a_step(learner, architecture, images) for images in (2, 4))
+    kept = max(two, state) + (four - two) * max(0, config.batch - 2) // 2
+    moments = 1 if config.optimizer == "sgd" else 2
+    if way == "patches":
+        size = 2 if config.precision == "bfloat16" else 4
+        kept += largest_patches(architecture) * config.batch * size
+    # Outputs and their gradients live at the same time as what is kept.
+    return state * (1 + moments + COPIES), 2 * kept
+
+
+def _kept_by_a_step(learner: Learner, architecture: Architecture, images: int) -> int:
+    """Return the bytes that autograd keeps; the step is taken in the thread that counts them."""
     kept: dict[int, int] = {}
 
     def note(values: torch.Tensor) -> torch.Tensor:
@@ -89,14 +111,8 @@ def bytes_of_a_member(
         kept[storage.data_ptr()] = storage.nbytes()
         return values
 
-    images = Images(
-        np.zeros((2, *architecture.input_shape), np.uint8), np.zeros(2, np.int64), 1 / 255
-    )
-    alone = config.model_copy(update={"batch": 2})
-    training = Training(architecture, population, images, [member], alone, seed, way=way)
+    dtype = torch.bfloat16 if learner.config.precision == "bfloat16" else torch.float32
+    pixels = torch.zeros(1, images, *architecture.input_shape, dtype=dtype)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda values: values):
-        training.advance(1)
-    # Outputs and their gradients live at the same time as what is kept.
-    activations = max(0, sum(kept.values()) - state) * config.batch // 2
-    moments = 1 if config.optimizer == "sgd" else 2
-    return state * (1 + moments + COPIES), 2 * activations + 2 * state
+        learner.step(pixels, torch.zeros(1, images, dtype=torch.int64), 0, 1)
+    return sum(kept.values())

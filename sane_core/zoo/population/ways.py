@@ -6,8 +6,9 @@ plain module member by member. Which one is fastest depends on the network and t
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -32,8 +33,9 @@ class _Plain:
     """
 
     def __init__(self, architecture: Architecture) -> None:
-        self.module, self.varied = copy.deepcopy(_templates(architecture))
-        self.affine = _batch_norms(self.module)
+        self.templates = _templates(architecture)
+        self.affine = _batch_norms(self.templates.plain)
+        self.own: dict[str, nn.Module] = {}
 
     def state(self, given: Pass) -> tuple[nn.Module, dict[str, torch.Tensor]]:
         """Return the module to call and every entry of its state, [members, ...]."""
@@ -41,19 +43,11 @@ class _Plain:
         for name, statistics in self.affine.items():
             # As PyTorch has it: in full precision whatever the images are.
             state[name] = state[name].to(state[statistics].dtype)
-        if not (given.kept or given.activations):
-            return self.module.train(given.training), state
-        members = len(next(iter(given.weights.values())))
-        kinds = torch.full((members,), -1)
-        for kind, chosen in given.activations.items():
-            kinds[chosen.cpu()] = KINDS.index(kind)
-        for name, module in self.varied.named_modules():
-            if isinstance(module, _Kept):
-                one = next(iter(given.weights.values())).new_ones(members)
-                state[f"{name}.kept"] = given.kept.get(name, one)
-            elif isinstance(module, _Chosen):
-                state[f"{name}.kind"] = kinds.to(next(iter(given.weights.values())).device)
-        return self.varied.train(given.training), state
+        which = "varied" if given.activations else "dropping" if given.kept else "plain"
+        if which not in self.own:
+            self.own[which] = copy.deepcopy(getattr(self.templates, which))
+        module = self.own[which].train(given.training)
+        return module, state if which == "plain" else state | _places(module, given)
 
 
 class Loop(_Plain):
@@ -94,11 +88,16 @@ WAYS: dict[str, Maker] = {"patches": graph_of, "vmap": Vmap, "loop": Loop}
 
 def supported_ways(architecture: Architecture) -> list[str]:
     """Return the ways that can run an architecture: `patches` knows only some operations."""
+    return [way for way in WAYS if way != "patches" or _has_graph(architecture)]
+
+
+@cache
+def _has_graph(architecture: Architecture) -> bool:
     try:
         graph_of(architecture)
     except Unsupported:
-        return ["vmap", "loop"]
-    return ["patches", "vmap", "loop"]
+        return False
+    return True
 
 
 class _Kept(nn.Module):
@@ -130,15 +129,44 @@ class _Chosen(nn.Module):
         return out
 
 
+def _places(module: nn.Module, given: Pass) -> dict[str, torch.Tensor]:
+    """Return what members have of their own, as entries of the module's places for it."""
+    one = next(iter(given.weights.values()))
+    members = len(one)
+    kinds = torch.empty(members, dtype=torch.int64, device=one.device)
+    for kind, chosen in given.activations.items():
+        kinds[chosen] = KINDS.index(kind)
+    own = {}
+    for name, place in module.named_modules():
+        if isinstance(place, _Kept):
+            own[f"{name}.kept"] = given.kept.get(name, one.new_ones(members))
+        elif isinstance(place, _Chosen):
+            own[f"{name}.kind"] = kinds
+    return own
+
+
+class _Templates(NamedTuple):
+    """Modules without weights of their own.
+
+    Attributes:
+        plain: Drops nothing.
+        dropping: Is given what it drops.
+        varied: Is also given its non-linearities.
+    """
+
+    plain: nn.Module
+    dropping: nn.Module
+    varied: nn.Module
+
+
 @cache
-def _templates(architecture: Architecture) -> tuple[nn.Module, nn.Module]:
-    """Return a module that drops nothing, and one that is given what it drops and its kinds."""
-    varied = _emptied(build(architecture))
-    plain = copy.deepcopy(varied)
-    for name, child in list(plain.named_modules()):
-        if isinstance(child, nn.Dropout):
-            plain.set_submodule(name, nn.Identity())
-    return plain, _with_places(varied)
+def _templates(architecture: Architecture) -> _Templates:
+    module = _emptied(build(architecture))
+    return _Templates(
+        _replaced(module, {nn.Dropout: nn.Identity}),
+        _replaced(module, {nn.Dropout: _Kept}),
+        _replaced(module, {nn.Dropout: _Kept} | dict.fromkeys(MODULES.values(), _Chosen)),
+    )
 
 
 def _batch_norms(module: nn.Module) -> dict[str, str]:
@@ -159,11 +187,12 @@ def _emptied(module: nn.Module) -> nn.Module:
     return module
 
 
-def _with_places(module: nn.Module) -> nn.Module:
-    """Put in dropouts and non-linearities that are given with its state."""
+def _replaced(
+    module: nn.Module, places: Mapping[type[nn.Module], Callable[[], nn.Module]]
+) -> nn.Module:
+    """Return a copy in which layers of some types are others."""
+    module = copy.deepcopy(module)
     for name, child in list(module.named_modules()):
-        if isinstance(child, nn.Dropout):
-            module.set_submodule(name, _Kept())
-        elif type(child) in MODULES.values():
-            module.set_submodule(name, _Chosen())
+        if type(child) in places:
+            module.set_submodule(name, places[type(child)]())
     return module
