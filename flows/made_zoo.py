@@ -9,7 +9,7 @@ from schemas.config.training import TrainingConfig
 from schemas.records import Artifact
 from tasks.images import ImagesStage, prepare_images
 from tasks.ingest import IngestStage, ingest_zoo
-from tasks.store import Store
+from tasks.store import Store, manifest_of
 from tasks.zoo import ZooStage, build_zoo, epochs_of
 from tasks.zoos import zoo_named
 
@@ -42,11 +42,10 @@ def make_zoo(run: Callable[..., Artifact], config: BenchmarkConfig, source: ZooS
     Raises:
         UserError: If the zoo is not in the store, or its source or images cannot be read.
     """
-    store = Store(config.store)
     images: Artifact | None = None
     training: TrainingConfig | None = None
     if isinstance(source, RegisteredZooConfig):
-        found = zoo_named(store, source.registered)
+        found = zoo_named(Store(config.store), source.registered)
         zoo, images, training = found.artifact, found.images, found.training
     elif isinstance(source, IngestConfig):
         zoo = run(ingest_zoo, IngestStage.of(source, config.tracking))
@@ -54,4 +53,4 @@ def make_zoo(run: Callable[..., Artifact], config: BenchmarkConfig, source: ZooS
         images = run(prepare_images, ImagesStage.of(source.images, config.data))
         training = source.training()
         zoo = run(build_zoo, ZooStage.of(source), images=images)
-    return MadeZoo(zoo, epochs_of(store.manifest(zoo)), images, training)
+    return MadeZoo(zoo, epochs_of(manifest_of(zoo)), images, training)

@@ -274,6 +274,16 @@ class Store:
         return artifact
 
 
+def manifest_of(artifact: Artifact) -> Manifest:
+    """Return the manifest of an artifact, from the store that its URI names.
+
+    Raises:
+        DamagedArtifact: The manifest is missing, altered, or of other content.
+    """
+    place = place_in_uri(artifact)
+    return Store(artifact.uri.rstrip("/").removesuffix(f"/{place}")).manifest(artifact)
+
+
 def _remove_dead_attempts(work: Path) -> None:
     """Remove what killed processes left behind, except what they can resume from."""
     for path in work.glob("*"):

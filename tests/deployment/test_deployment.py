@@ -8,7 +8,17 @@ from mlflow.tracking import MlflowClient
 
 NAME = "sane/full-benchmark"
 ZOOS = ("digits-cnn", "digits-cnn-batch-16")
-STAGES = ("zoo", "tokens", "windows", "model", "embeddings", "probes", "generation", "report")
+STAGES = (
+    "images",
+    "zoo",
+    "tokens",
+    "windows",
+    "model",
+    "embeddings",
+    "probes",
+    "generation",
+    "report",
+)
 IMAGES = {"images": {"train": 200, "validation": 100, "test": 100}}
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -105,7 +115,8 @@ def test_every_stage_is_a_child_run(runs) -> None:
     parent, *children = runs
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
     names = sorted(run.info.run_name for run in children)
-    assert names == sorted(f"{zoo}.{stage}" for zoo in ZOOS for stage in STAGES)
+    made = {f"{zoo}.{stage}" for zoo in ZOOS for stage in STAGES}
+    assert names == sorted(made - {f"{ZOOS[1]}.images"}), "the images of both zoos are the same"
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 

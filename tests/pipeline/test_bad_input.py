@@ -92,6 +92,7 @@ def test_a_tampered_artifact_is_named_and_the_next_run_heals_it(
 
 
 DAMAGED = {
+    "images": ("train_pixels.npy", "zoo"),
     "zoo": ("weights/part-00000.parquet", "tokens"),
     "tokens": ("tokens/split=test/part-00000.parquet", "embeddings"),
     "windows": ("train.beton", "model"),
@@ -153,6 +154,7 @@ def fill(disk: Path, but: int) -> Path:
 @pytest.mark.parametrize(
     ("stage", "free"),
     [
+        ("images", [8]),
         ("zoo", [16]),
         ("tokens", [8]),
         ("windows", [16, 2048]),  # cutting, then FFCV's writer

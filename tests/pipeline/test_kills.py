@@ -33,7 +33,8 @@ run_stages(run, config, config.zoos[0])
 """
 # What is there when a stage is in the middle of its work.
 BEGUN = {
-    "zoo": "scratch/*.npz",
+    "images": "attempt-*/images.json",
+    "zoo": "scratch/*/state.npz",
     "tokens": "attempt-*/tokens",
     "windows": "attempt-*/.train.beton.*/out.beton",
     "embeddings": "attempt-*/embeddings.parquet",
