@@ -14,7 +14,7 @@ RUNTIME := $(VENV)/.installed
 DEVELOP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test setup develop lint types imports unit bench clean
+.PHONY: help quickstart test setup develop lint types imports unit bench gpu clean
 .PHONY: server worker deploy ui
 
 help: ## list these targets
@@ -43,8 +43,11 @@ unit: $(DEVELOP) ## pytest, a folder of tests at a time on each of two workers
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 bench: $(RUNTIME) ## every benchmark, the quick form
-	@set -e; for file in $(wildcard benchmarks/*.py); do \
+	@set -e; for file in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do \
 		echo "$$file"; $(BIN)/python "$$file" --quick; done
+
+gpu: $(RUNTIME) ## what is still to be measured on a GPU, for some minutes; resumed by the next call
+	$(BIN)/python benchmarks/gpu.py
 
 # The Prefect server and what talks to it, in this folder; docs/deployment.md.
 server worker deploy ui: export DO_NOT_TRACK := true

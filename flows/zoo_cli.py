@@ -103,6 +103,35 @@ def show(
     console.print(f"Store: {found.artifact.uri}", soft_wrap=True)
 
 
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(help="Name of the zoo.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; must not be there yet.")],
+    runs: Annotated[int | None, typer.Option(min=1, help="Runs to keep, the first ones.")] = None,
+    epochs: Annotated[
+        str | None, typer.Option(help="Epochs to keep, as 0,1,5; all of them if not given.")
+    ] = None,
+    store: Store = "store",
+) -> None:
+    """Write a small copy of a zoo, weights in half precision; `sane zoo ingest` reads it."""
+    from sane_core.zoo.compact import compact_zoo
+    from schemas.errors import UserError
+    from tasks.store import Store as ArtifactStore
+    from tasks.zoos import runs_and_epochs, zoo_named
+
+    if out.exists():
+        raise UserError(f"{out} must not be there yet; choose another folder")
+    artifacts = ArtifactStore(store)
+    folder = artifacts.open(zoo_named(artifacts, name).artifact).folder
+    all_runs, all_epochs = runs_and_epochs(folder)
+    try:
+        kept = [int(epoch) for epoch in epochs.split(",")] if epochs else all_epochs
+        size = compact_zoo(folder, out, all_runs[:runs], kept)
+    except ValueError as error:
+        raise UserError(f"zoo {name} cannot be exported: {error}") from error
+    typer.echo(f"Copy:  {out}, {size / 1e6:.1f} MB")
+
+
 @app.command("list")
 def list_zoos(store: Store = "store") -> None:
     """List the zoos of a store and the recipes that can be trained."""

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from schemas.config.training import TrainingConfig
 from schemas.errors import UserError
@@ -61,6 +64,13 @@ def zoo_named(store: Store, name: str) -> RegisteredZoo:
             "`sane zoo train` or `sane zoo ingest`"
         )
     return zoos[name]
+
+
+def runs_and_epochs(zoo: Path) -> tuple[list[int], list[int]]:
+    """Return the runs and the epochs of a zoo's folder, ascending."""
+    table = pq.read_table(zoo / "checkpoints.parquet", columns=["run", "epoch"])
+    runs, epochs = (sorted(table[name].unique().to_pylist()) for name in ("run", "epoch"))
+    return runs, epochs
 
 
 def dataset_of(store: Store, images: Artifact) -> str | None:

@@ -1,55 +1,10 @@
-"""A zoo's weights on disk: a Parquet row per (run, epoch, state-dict entry).
-
-`read_weights` gives back exactly what `write_weights` was given, in the order asked for.
-"""
+"""Read a zoo's weights from disk: a Parquet row per (run, epoch, state-dict entry)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
-
-from schemas.tables import WEIGHTS
-
-
-def write_weights(
-    path: Path, runs: Sequence[int], epochs: Sequence[int], weights: Mapping[str, np.ndarray]
-) -> None:
-    """Write the checkpoints of a shard, a row group per epoch.
-
-    Args:
-        path: Parquet file to write.
-        runs: Run numbers.
-        epochs: Epochs kept.
-        weights: entry -> float32 [runs, epochs, ...].
-    """
-    names = list(weights)
-    with pq.ParquetWriter(path, WEIGHTS, compression="zstd") as writer:
-        for e, epoch in enumerate(epochs):
-            rows = [
-                (run, name, weights[name][r, e]) for r, run in enumerate(runs) for name in names
-            ]
-            flat = np.concatenate([values.ravel() for _, _, values in rows])
-            offsets = np.cumsum([0] + [values.size for _, _, values in rows])
-            writer.write_table(
-                pa.table(
-                    [
-                        pa.array([run for run, _, _ in rows], pa.int32()),
-                        pa.array([epoch] * len(rows), pa.int32()),
-                        pa.array([name for _, name, _ in rows]),
-                        pa.array([str(values.dtype) for _, _, values in rows]),
-                        pa.array(
-                            [list(values.shape) for _, _, values in rows], pa.list_(pa.int32())
-                        ),
-                        pa.ListArray.from_arrays(
-                            pa.array(offsets, pa.int32()), pa.array(flat, pa.float32())
-                        ),
-                    ],
-                    schema=WEIGHTS,
-                )
-            )
 
 
 def read_weights(
@@ -58,7 +13,7 @@ def read_weights(
     """Read checkpoints of equal architecture.
 
     Args:
-        folder: Folder of Parquet files as written by `write_weights`.
+        folder: A zoo's `weights` folder.
         shapes: entry -> shape, of one network.
         runs: Run numbers, ascending.
         epochs: Epochs, ascending.
@@ -85,3 +40,32 @@ def read_weights(
         )
         result[name] = values.reshape(len(runs), len(epochs), *shape)
     return result
+
+
+def read_checkpoint(
+    folder: Path, run: int, epoch: int
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read one checkpoint, whatever its architecture, buffers included.
+
+    Args:
+        folder: A zoo's `weights` folder.
+        run: Run number.
+        epoch: Epoch.
+
+    Returns:
+        (entry -> float32 array of its shape, entry -> dtype that it had).
+
+    Raises:
+        ValueError: If the checkpoint is not there.
+    """
+    wanted = (ds.field("run") == run) & (ds.field("epoch") == epoch)
+    columns = ["name", "dtype", "shape", "values"]
+    rows = ds.dataset(folder).to_table(columns=columns, filter=wanted)
+    if not len(rows):
+        raise ValueError(f"run {run} must have weights of epoch {epoch}, got none in {folder}")
+    names, dtypes = rows["name"].to_pylist(), rows["dtype"].to_pylist()
+    values = [
+        row.values.to_numpy(zero_copy_only=False).reshape(shape)
+        for row, shape in zip(rows["values"], rows["shape"].to_pylist(), strict=True)
+    ]
+    return dict(zip(names, values, strict=True)), dict(zip(names, dtypes, strict=True))

@@ -142,7 +142,8 @@ def _write(
         return loaded
     found = loaded.found
     try:
-        architecture = matcher.match({name: v.shape for name, v in loaded.entries.items()})
+        shapes = {name: values.shape for name, values in loaded.entries.items()}
+        architecture = matcher.match(shapes, loaded.found.architecture)
     except Refused as refused:
         return rejection(found, refused)
     run = selection.runs[found.run]

@@ -11,7 +11,7 @@ from sane_core.architectures.registry import architecture_named, match_shapes
 from sane_core.zoo.formats.refused import Refused
 from schemas.errors import UserError
 
-Signature = tuple[tuple[str, tuple[int, ...]], ...]
+Signature = tuple[str | None, tuple[tuple[str, tuple[int, ...]], ...]]
 _NAMED = 4
 """Entries that a message names."""
 
@@ -40,19 +40,21 @@ class Matcher:
             except (ValueError, TypeError, RuntimeError) as error:
                 raise UserError(str(error)) from error
 
-    def match(self, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    def match(self, shapes: Mapping[str, tuple[int, ...]], hint: str | None = None) -> str:
         """Return the name of a checkpoint's architecture.
 
         Args:
             shapes: Entry -> shape, buffers included.
+            hint: What its source calls it; taken where it is a registered architecture that fits,
+                for shapes do not tell everything. A factory is never imported on a source's word.
 
         Raises:
             Refused: If it has none, or another than the zoo.
         """
-        signature = tuple(sorted(shapes.items()))
+        signature = (hint, tuple(sorted(shapes.items())))
         if signature not in self._known:
             try:
-                self._known[signature] = self._name(dict(shapes))
+                self._known[signature] = self._name(dict(shapes), hint)
             except Refused as refused:
                 self._known[signature] = refused
         found = self._known[signature]
@@ -67,13 +69,13 @@ class Matcher:
             )
         return found
 
-    def _name(self, shapes: dict[str, tuple[int, ...]]) -> str:
+    def _name(self, shapes: dict[str, tuple[int, ...]], hint: str | None) -> str:
         if self._given is not None:
             mismatch = describe_mismatch(shapes, self._given)
             if mismatch:
                 raise Refused(mismatch, "name the architecture that it is of (architecture)")
             return self._given.name
-        found = match_shapes(shapes)
+        found = _hinted(shapes, hint) or match_shapes(shapes)
         if found is None:
             listed = ", ".join(f"{name} {list(shapes[name])}" for name in list(shapes)[:_NAMED])
             more = ", …" if len(shapes) > _NAMED else ""
@@ -82,3 +84,13 @@ class Matcher:
                 "name it (architecture), as package.module:factory if it is your own",
             )
         return found.name
+
+
+def _hinted(shapes: dict[str, tuple[int, ...]], hint: str | None) -> Architecture | None:
+    if hint is None or ":" in hint:
+        return None
+    try:
+        meant = architecture_named(hint)
+        return None if describe_mismatch(shapes, meant) else meant
+    except (ValueError, TypeError, RuntimeError):  # no architecture, or one that cannot be
+        return None

@@ -39,6 +39,7 @@ class Found:
         properties: Hyper-parameters and whatever else is known.
         metrics: Some of `METRICS`.
         licence: As its source names it.
+        architecture: As its source names it.
     """
 
     run: str
@@ -50,6 +51,7 @@ class Found:
     properties: Mapping[str, Property] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     licence: str | None = None
+    architecture: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sane_core.zoo.readers.huggingface import HuggingFace
 from sane_core.zoo.readers.model_zoo import ModelZoo
 from sane_core.zoo.readers.reader import Reader
 from sane_core.zoo.readers.safetensors_folder import SafetensorsFolder
+from sane_core.zoo.readers.sane_zoo import SaneZoo
 from sane_core.zoo.readers.torch_folder import TorchFolder
 from schemas.errors import UserError
 
@@ -18,6 +19,7 @@ GROUP = "sane.zoo_readers"
 
 BUILT_IN: Mapping[str, Callable[[], Reader]] = {
     "model-zoo": ModelZoo,
+    "sane": SaneZoo,
     "huggingface": HuggingFace,
     "safetensors": SafetensorsFolder,
     "torch": TorchFolder,

@@ -1,0 +1,130 @@
+"""Measure what needs a GPU, in parts of minutes: `make gpu`; each says what it waits for.
+
+`docs/results/gpu.json` lists every measurement as measured or pending. A call measures what is
+pending until its time is up; the next one goes on, within a zoo at the epoch it was in.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "results" / "gpu.json"
+LIMIT = 500
+"""Seconds of one call."""
+
+
+class TimeIsUp(Exception):
+    """What is not finished goes on in the next call."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Something to measure.
+
+    Attributes:
+        name: What the results call it.
+        asks: What is expected, in words.
+        run: Measures it by a given time; returns numbers, or raises `TimeIsUp`.
+    """
+
+    name: str
+    asks: str
+    run: Callable[[float], object]
+
+
+def population(until: float) -> object:
+    """Every way to train at once, against a plain loop."""
+    del until
+    from population import measure
+
+    return [row.__dict__ | {"share_of_limit": row.share} for row in measure(quick=True)]
+
+
+def zoo(recipe: str, **changes: object) -> Callable[[float], object]:
+    """Train a zoo, resumed from the work folder."""
+
+    def run(until: float) -> object:
+        from sane_core.images.prepare import prepare
+        from sane_core.zoo.build import train_zoo
+        from schemas.config.recipes import RECIPES
+        from schemas.config.zoo import ZooConfig
+
+        config = ZooConfig.model_validate(RECIPES[recipe].model_dump() | changes)
+        work = ROOT / "runs" / "gpu" / recipe
+        images, scratch = work / "images", work / "scratch"
+        if not (images / "images.json").exists():
+            images.mkdir(parents=True, exist_ok=True)
+            prepare(config.images, ROOT / "data", 0, images)
+        scratch.mkdir(exist_ok=True)
+        begun = time.monotonic()
+        chosen: dict[str, object] = {}
+
+        def check(members: int) -> None:
+            del members
+            if time.monotonic() > until:
+                raise TimeIsUp
+
+        def note(way: str, at_once: int, seconds: dict[str, float]) -> None:
+            chosen.update(way=way, members_at_once=at_once, seconds_per_step=seconds)
+
+        made = Path(tempfile.mkdtemp(dir=work))
+        metrics = train_zoo(config, images, 0, made, scratch, check, note)
+        made.rename(work / "zoo")
+        return metrics | chosen | {"seconds_of_the_last_call": time.monotonic() - begun}
+
+    return run
+
+
+MEASUREMENTS = (
+    Measurement(
+        "population",
+        "512+ members at once; aim: 100 times a loop for the CNNs, and what limits it",
+        population,
+    ),
+    Measurement("zoo.mnist-cnn", "1,000 members to epoch 50", zoo("mnist-cnn")),
+    Measurement(
+        "zoo.cifar10-resnet18",
+        "60 ResNet-18s of full width and size, 12 epochs",
+        zoo(
+            "cifar10-resnet18",
+            members=60,
+            epochs=12,
+            precision="bfloat16",
+            images={"dataset": "cifar10-jpeg", "normalize": "dataset"},
+        ),
+    ),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=LIMIT, help="time of this call")
+    until = time.monotonic() + parser.parse_args().seconds
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if not torch.cuda.is_available():
+        print("no GPU here: nothing is measured", file=sys.stderr)
+    for measurement in MEASUREMENTS:
+        entry = kept.get(measurement.name, {"status": "pending"}) | {"asks": measurement.asks}
+        kept[measurement.name] = entry
+        if torch.cuda.is_available() and entry["status"] == "pending" and time.monotonic() < until:
+            print(measurement.name, flush=True)
+            try:
+                entry["values"] = measurement.run(until)
+                entry |= {"status": "measured", "device": torch.cuda.get_device_name()}
+            except TimeIsUp:
+                print("goes on in the next call", flush=True)
+        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+    for name, entry in kept.items():
+        print(f"{entry['status']:10s} {name}: {entry['asks']}")
+
+
+if __name__ == "__main__":
+    main()
