@@ -5,9 +5,12 @@ and never between entries, so the sorted values of every entry stay what they ar
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +19,8 @@ import numpy as np
 from sane_core.zoo.weight_entries import Entry, read_entries, weight_files
 
 _BYTES = 16
+_LARGE = 2**18
+"""Weights of a checkpoint from which its entries are sorted and digested on several cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +67,20 @@ def fingerprints(folder: Path) -> list[Fingerprint]:
     """
     found: list[Fingerprint] = []
     seen: set[tuple[int, int]] = set()
-    for number, path in enumerate(weight_files(folder)):
-        for (run, epoch), entries in groupby(read_entries(path), key=lambda e: (e.run, e.epoch)):
-            if (run, epoch) in seen:
-                raise ValueError(
-                    f"a checkpoint must stand in the weights once, got run {run}, epoch {epoch} "
-                    f"again in {path.name}; build the zoo again"
-                )
-            seen.add((run, epoch))
-            fingerprint = _fingerprint(entries, number)
-            if fingerprint is not None:
-                found.append(fingerprint)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number, path in enumerate(weight_files(folder)):
+            for (run, epoch), entries in groupby(
+                read_entries(path), key=lambda e: (e.run, e.epoch)
+            ):
+                if (run, epoch) in seen:
+                    raise ValueError(
+                        "a checkpoint must stand in the weights once, got run "
+                        f"{run}, epoch {epoch} again in {path.name}; build the zoo again"
+                    )
+                seen.add((run, epoch))
+                fingerprint = _fingerprint(run, epoch, list(entries), number, pool)
+                if fingerprint is not None:
+                    found.append(fingerprint)
     return sorted(found, key=lambda each: (each.run, each.epoch))
 
 
@@ -94,37 +102,44 @@ class _EntryPrint(NamedTuple):
     row_group: int
 
 
-def _fingerprint(entries: Iterator[Entry], file: int) -> Fingerprint | None:
-    """Return None where a value is not finite."""
-    run = epoch = 0
-    prints = []
-    for entry in entries:
-        run, epoch = entry.run, entry.epoch
-        prints.append(_entry_print(entry))
-    # NaN sorts last, infinities to the ends.
-    if not all(np.isfinite(each.ends).all() for each in prints):
-        return None
-    prints.sort(key=lambda each: each.layout)
-    groups = [each.row_group for each in prints]
-    return Fingerprint(
-        run,
-        epoch,
-        layout=_digest(each.layout for each in prints),
-        exact=_digest(each.exact for each in prints),
-        ordered=_digest(each.ordered for each in prints),
-        sketch=np.concatenate([each.ends for each in prints]),
-        values=sum(each.values for each in prints),
-        file=file,
-        row_groups=(min(groups), max(groups)),
-    )
+class _Row(NamedTuple):
+    """What one entry adds to a fingerprint."""
+
+    layout: bytes
+    exact: bytes
+    ordered: bytes
+    ends: np.ndarray
+    size: int
+    row_group: int
 
 
-def _entry_print(entry: Entry) -> _EntryPrint:
+def _row(entry: Entry) -> _Row:
     ordered = ordered_values(entry.values)
     ends = ordered[[0, len(ordered) // 2, -1]] if len(ordered) else np.zeros(3, np.float32)
     layout = repr((entry.name, entry.shape)).encode()
-    digests = _digest([entry.values.data]), _digest([ordered.data])
-    return _EntryPrint(layout, *digests, ends, len(ordered), entry.row_group)
+    exact = _digest([np.ascontiguousarray(entry.values).data])
+    return _Row(layout, exact, _digest([ordered.data]), ends, len(ordered), entry.row_group)
+
+
+def _fingerprint(
+    run: int, epoch: int, entries: Sequence[Entry], file: int, pool: Executor
+) -> Fingerprint | None:
+    """Return None where a value is not finite."""
+    large = sum(len(entry.values) for entry in entries) > _LARGE
+    rows = sorted(
+        pool.map(_row, entries) if large else map(_row, entries), key=attrgetter("layout")
+    )
+    sketch = np.concatenate([row.ends for row in rows])
+    # NaN sorts last, infinities to the ends.
+    if not np.isfinite(sketch).all():
+        return None
+    layout, exact, ordered = (
+        _digest(getattr(row, name) for row in rows) for name in ("layout", "exact", "ordered")
+    )
+    groups = [row.row_group for row in rows]
+    places = (min(groups), max(groups))
+    size = sum(row.size for row in rows)
+    return Fingerprint(run, epoch, layout, exact, ordered, sketch, size, file, places)
 
 
 def _digest(parts: Iterable[bytes | memoryview]) -> bytes:

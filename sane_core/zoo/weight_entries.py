@@ -23,7 +23,7 @@ class Entry(NamedTuple):
         epoch: Epoch of the checkpoint.
         name: Name of the entry.
         shape: Its shape.
-        values: float32 [size], flat; valid until the next row group is read.
+        values: float32 [size], flat.
         row_group: Number of the row group it stands in.
     """
 
