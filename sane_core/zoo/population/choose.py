@@ -17,7 +17,7 @@ from schemas.config.training import TrainingConfig
 
 STEPS = 3
 REPEATS = 3
-MARGIN = 1.2
+MARGIN = 1.1
 """How much faster another way must be than the first: noise must not change what is chosen."""
 
 
