@@ -18,6 +18,11 @@ def deployments() -> dict[str, Any]:
     return {deployment["name"]: deployment for deployment in content["deployments"]}
 
 
+def test_a_deployment_of_zoos_names_its_run_as_the_command_line_does(deployments) -> None:
+    config = BenchmarkConfig.model_validate(deployments["new"]["parameters"]["config"])
+    assert [config.name] == [f"zoo-{zoo.name}" for zoo in config.zoos]
+
+
 @pytest.mark.parametrize("name", ["quickstart", "full-benchmark"])
 def test_a_deployment_holds_a_valid_configuration_of_its_name(deployments, name: str) -> None:
     config = BenchmarkConfig.model_validate(deployments[name]["parameters"]["config"])

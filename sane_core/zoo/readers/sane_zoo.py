@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sane_core.samples import sample_zoo
 from sane_core.zoo.files import read_checkpoint
 from sane_core.zoo.formats.contents import Contents, Property
 from sane_core.zoo.formats.refused import Refused
@@ -17,17 +18,21 @@ from sane_core.zoo.readers.sources import exists, locate, state_lines, walk_file
 from schemas.errors import UserError
 
 TABLE, WEIGHTS = "checkpoints.parquet", "weights"
+SAMPLE = "sample:"
+"""Before the name of a zoo that ships with the package."""
 
 
 @dataclass(frozen=True)
 class SaneZoo:
-    """Reads zoos that were made here, a sample zoo of `sane_core.samples` for one."""
+    """Reads zoos that were made here, and `sample:NAME`."""
 
     name: str = "sane"
     specificity: int = LAYOUT
 
     def recognises(self, source: str) -> bool:
         """Whether both are there."""
+        if source.startswith(SAMPLE):
+            return True
         root = Path(source)
         return exists(source) and (root / TABLE).is_file() and (root / WEIGHTS).is_dir()
 
@@ -39,7 +44,7 @@ class SaneZoo:
         """
         if options.pattern or options.table:
             raise UserError("pattern and table must not be given for a zoo that has its own table")
-        root = locate(source).root
+        root = locate(_folder(source)).root
         rows = _rows(root / TABLE)
         size = sum(path.stat().st_size for path in (root / WEIGHTS).glob("*.parquet"))
         for row in rows:
@@ -60,7 +65,7 @@ class SaneZoo:
     def state(self, source: str, options: ScanOptions) -> Iterator[str]:
         """Give name, size and time of change of every Parquet file."""
         del options
-        place = locate(source)
+        place = locate(_folder(source))
         yield from state_lines(walk_files(place, (".parquet",)), place.root)
 
     def read(self, found: Found) -> Contents:
@@ -81,6 +86,20 @@ class SaneZoo:
             digest.update(name.encode())
             digest.update(values.tobytes())
         return Contents(entries, dtypes, {}, digest.hexdigest())
+
+
+def _folder(source: str) -> str:
+    """Return the folder of a source.
+
+    Raises:
+        UserError: If no sample zoo has that name.
+    """
+    if not source.startswith(SAMPLE):
+        return source
+    try:
+        return str(sample_zoo(source.removeprefix(SAMPLE)))
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _rows(table: Path) -> list[dict[str, Any]]:
