@@ -14,8 +14,7 @@ from sane_core.images.images import Images
 from sane_core.zoo.population.initialize import Population
 from sane_core.zoo.population.members import members_of
 from sane_core.zoo.population.score import score, stack
-from sane_core.zoo.population.train import train
-from sane_core.zoo.population.ways import supported_ways
+from sane_core.zoo.population.train import train, way_for
 from schemas.config.training import TrainingConfig
 
 Origin = TypeVar("Origin", bound=Hashable)
@@ -63,7 +62,7 @@ def finetune(
         if on_epoch:
             on_epoch()
 
-    way = supported_ways(architecture)[0] if recipe.way == "auto" else recipe.way
+    way = way_for(architecture, recipe)
     for start in range(0, len(numbers), chunk):
         part = {name: values[start : start + chunk] for name, values in joined.items()}
         runs = [10**6 + i for i in numbers[start : start + chunk]]

@@ -7,7 +7,8 @@ from torch.nn import functional
 
 from sane_core.architectures.architecture import Architecture
 from sane_core.architectures.registry import architecture_named
-from sane_core.zoo.population.graph import Graph, Unsupported
+from sane_core.zoo.population.graph import Graph
+from sane_core.zoo.population.operations import Unsupported
 from sane_core.zoo.population.score import logits
 from sane_core.zoo.population.train import train
 from sane_core.zoo.population.ways import WAYS, supported_ways

@@ -7,8 +7,8 @@ from torch.nn import functional
 
 from sane_core.architectures.architecture import Architecture
 from sane_core.seeding import seed_for
-from sane_core.zoo.population.graph import Pass
 from sane_core.zoo.population.members import Member
+from sane_core.zoo.population.operations import Pass
 from sane_core.zoo.population.optimizers import Optimizer, one_cycle
 from sane_core.zoo.population.outputs import check_places, dropouts_of
 from sane_core.zoo.population.ways import Way

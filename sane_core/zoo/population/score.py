@@ -9,10 +9,10 @@ from sane_core.architectures.architecture import Architecture
 from sane_core.images.images import Images
 from sane_core.zoo.population.augment import Batches
 from sane_core.zoo.population.cores import on_cores
-from sane_core.zoo.population.graph import Pass
 from sane_core.zoo.population.initialize import Population
 from sane_core.zoo.population.learner import cross_entropy, own_activations
 from sane_core.zoo.population.members import Member
+from sane_core.zoo.population.operations import Pass
 from sane_core.zoo.population.outputs import activations_of
 from sane_core.zoo.population.train import groups_on, with_buffers
 from sane_core.zoo.population.ways import WAYS, Way, supported_ways

@@ -17,8 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sane_core.architectures.activations import FUNCTIONS, MODULES
 from sane_core.architectures.architecture import Architecture
-from sane_core.zoo.population.graph import Graph, Pass, Unsupported
+from sane_core.zoo.population.graph import Graph
 from sane_core.zoo.population.initialize import build
+from sane_core.zoo.population.operations import Pass, Unsupported
 
 Way = Callable[[Pass, torch.Tensor], torch.Tensor]
 """(pass, pixels [members, batch, channels, height, width]) -> logits [members, batch, classes]."""
