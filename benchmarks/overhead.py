@@ -136,17 +136,23 @@ class _Sequence:
         self.metrics: dict[str, float] = {}
 
     def stages(self) -> dict[str, Callable[[Path], None]]:
-        stages = [self.zoo, self.tokens, self.windows, self.model]
+        stages = [self.images, self.zoo, self.tokens, self.windows, self.model]
         if "probe" in self.config.experiments:
             stages += [self.embeddings, self.probes]
         if "generate" in self.config.experiments:
             stages += [self.generation]
         return {stage.__name__: stage for stage in [*stages, self.report]}
 
+    def images(self, folder: Path) -> None:
+        from sane_core.images.prepare import prepare
+
+        self.metrics |= prepare(self.recipe.images, self.root, self.config.seed, folder)
+
     def zoo(self, folder: Path) -> None:
         from sane_core.zoo.build import train_zoo
 
-        self.metrics |= train_zoo(self.recipe, self.config.seed, folder, self._scratch("zoo"))
+        images, scratch = self.root / "images", self._scratch("zoo")
+        self.metrics |= train_zoo(self.recipe, images, self.config.seed, folder, scratch)
 
     def tokens(self, folder: Path) -> None:
         from sane_core.weights.preprocess import preprocess_zoo
@@ -223,10 +229,10 @@ class _Sequence:
         from sane_core.generation.zoo import generate_from_zoo
 
         self.metrics |= generate_from_zoo(
-            self.root / "zoo",
+            self.root / "images",
             self.root / "tokens",
             self.root / "model",
-            self.recipe,
+            self.recipe.training(),
             self.epochs,
             self.config.generate,
             self.config.embed,
