@@ -1,7 +1,10 @@
 """Members of a zoo that are trained at once, resumed after a kill at the epoch they were in."""
 
+import os
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -81,10 +84,10 @@ class Chunk:
             device=device,
         )
         state = self.folder / "state.npz"
+        kept = _load(state)
         done = -1
-        if state.exists():
-            with np.load(state, allow_pickle=False) as arrays:
-                training.restore({name: torch.from_numpy(arrays[name]) for name in arrays.files})
+        if kept is not None:
+            training.restore({name: torch.from_numpy(values) for name, values in kept.items()})
             done = training.epoch
         for epoch in range(self.config.epochs + 1):
             if epoch > done:
@@ -136,7 +139,19 @@ class Chunk:
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays whole or not at all."""
+    """Write arrays whole or not at all, also where the power fails."""
     temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, allow_pickle=False, **arrays)
+    with temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _load(path: Path) -> dict[str, np.ndarray] | None:
+    """Return the arrays; None where there are none, or a damaged file, which is not taken up."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (FileNotFoundError, ValueError, EOFError, BadZipFile, zlib.error):
+        return None

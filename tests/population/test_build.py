@@ -157,6 +157,15 @@ def test_half_written_files_are_not_taken_up(train, undisturbed, tmp_path):
     assert digests(folder) == digests(undisturbed[0])
 
 
+@pytest.mark.parametrize("left", [0, 100, 2000])
+def test_a_damaged_training_state_is_not_taken_up(left, train, undisturbed, tmp_path):
+    train(scratch="torn")
+    for state in (tmp_path / "torn").glob("runs-*/state.npz"):
+        state.write_bytes(state.read_bytes()[:left])
+    folder, _ = train(scratch="torn")
+    assert digests(folder) == digests(undisturbed[0])
+
+
 def test_a_resumed_zoo_goes_on_the_way_it_began(train, advances, monkeypatch):
     """Another measurement, or other free memory, must not make it start anew."""
     recipe = RECIPE.model_copy(update={"way": "auto", "chunk": None})
