@@ -1,15 +1,26 @@
 """Configuration of the zoo stage: a population of networks trained at once."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from schemas.config.images import ImagesConfig
 from schemas.config.training import TrainingConfig
 
 
+def _offer_recipes(schema: dict[str, Any]) -> None:
+    """Let a schema know the key `recipe`, which `BenchmarkConfig` replaces by what it names."""
+    schema["properties"]["recipe"] = {
+        "type": "string",
+        "title": "Recipe",
+        "description": "name of a recipe; the other keys are laid over it",
+    }
+
+
 class ZooConfig(TrainingConfig):
     """A zoo trained here: what, on which images, by which recipe. By default CNNs on digits."""
+
+    model_config = ConfigDict(json_schema_extra=_offer_recipes)
 
     name: str = Field(default="digits-cnn", pattern=r"^[a-z0-9][a-z0-9-]*$", description="zoo name")
     images: ImagesConfig = Field(default=ImagesConfig(train=1000, validation=297, test=500))
