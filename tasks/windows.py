@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 from sane_core.architectures.registry import architecture_named
 from sane_core.weights.files import read_tokens
 from sane_core.weights.layers import layers_of
-from sane_core.weights.symmetry import groups_of
+from sane_core.weights.symmetry.derive import groups_of
 from sane_core.windows.beton import verify_beton
 from sane_core.windows.compile import cut_windows, facts_of, write_facts
 from sane_core.windows.write import write_beton

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from sane_core.weights.symmetry import PermutationGroup, Permutations, permute, take
+from sane_core.weights.symmetry.groups import PermutationGroup
+from sane_core.weights.symmetry.permute import Permutations, permute, take
 
 
 def match(

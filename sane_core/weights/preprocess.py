@@ -18,7 +18,8 @@ from sane_core.weights.align import align, match, squared_distance
 from sane_core.weights.files import TokenSet, write_layers, write_tokens
 from sane_core.weights.layers import largest_row, layers_of
 from sane_core.weights.standardize import identity, measure, standardize
-from sane_core.weights.symmetry import Permutations, groups_of, permute
+from sane_core.weights.symmetry.derive import groups_of
+from sane_core.weights.symmetry.permute import Permutations, permute
 from sane_core.weights.tokens import lengths_of, positions_of, tokenize
 from sane_core.zoo.files import read_weights
 from sane_core.zoo.population.score import logits, stack

@@ -14,7 +14,7 @@ import numpy as np
 from sane_core.seeding import rng_for
 from sane_core.weights.files import TokenSet
 from sane_core.weights.layers import Layer
-from sane_core.weights.symmetry import PermutationGroup
+from sane_core.weights.symmetry.groups import PermutationGroup
 from sane_core.windows.draw import coverage, cut, draw_starts
 from sane_core.windows.views import gather, view_indices
 from sane_core.windows.write import WindowArrays

@@ -7,7 +7,8 @@ does not.
 import numpy as np
 
 from sane_core.weights.layers import Layer
-from sane_core.weights.symmetry import PermutationGroup, permute, random_permutations
+from sane_core.weights.symmetry.groups import PermutationGroup
+from sane_core.weights.symmetry.permute import permute, random_permutations
 from sane_core.weights.tokens import detokenize, lengths_of, mask_of, tokenize
 
 

@@ -13,7 +13,8 @@ from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
 from sane_core.weights import align as align_module
 from sane_core.weights.align import align, match, similarity, squared_distance
-from sane_core.weights.symmetry import groups_of, inverse, permute, random_permutations
+from sane_core.weights.symmetry.derive import groups_of
+from sane_core.weights.symmetry.permute import inverse, permute, random_permutations
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
 from schemas.config.training import TrainingConfig

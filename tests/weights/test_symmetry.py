@@ -9,13 +9,9 @@ from sane_core.architectures.architecture import Architecture
 from sane_core.architectures.cnn import SequentialNet
 from sane_core.architectures.registry import architecture_named
 from sane_core.weights.layers import largest_row, layers_of
-from sane_core.weights.symmetry import (
-    PermutationGroup,
-    groups_of,
-    inverse,
-    permute,
-    random_permutations,
-)
+from sane_core.weights.symmetry.derive import groups_of
+from sane_core.weights.symmetry.groups import PermutationGroup
+from sane_core.weights.symmetry.permute import inverse, permute, random_permutations
 from sane_core.weights.tokens import tokenize
 from sane_core.windows.views import gather, view_indices
 from sane_core.zoo.population.initialize import initialize

@@ -1,0 +1,1 @@
+"""Symmetries of networks as data, derived from the network itself, applied and verified."""
