@@ -6,7 +6,7 @@ was in and ends with the same files.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from itertools import groupby
 from operator import itemgetter
@@ -24,11 +24,13 @@ from sane_core.architectures.registry import architecture_named
 from sane_core.images.files import read_images
 from sane_core.images.images import PARTS, Images
 from sane_core.zoo.chunk import Chunk
+from sane_core.zoo.fingerprints import Placed, fingerprint_of
 from sane_core.zoo.finish import finish_zoo
 from sane_core.zoo.population.choose import choose_way
 from sane_core.zoo.population.members import Member, members_of
 from sane_core.zoo.population.memory import members_that_fit
 from sane_core.zoo.population.outputs import classes_of
+from sane_core.zoo.weight_entries import weights_of
 from sane_core.zoo.weight_shards import RowGroup, ShardWriter
 from schemas.config.zoo import ZooConfig
 from schemas.tables import checkpoints_schema
@@ -101,11 +103,11 @@ def train_zoo(
         for start in range(0, len(members), size)
     ]
     _train_on(devices, chunks, parts, on_epoch)
-    _write_weights(folder / "weights", chunks, config.kept_epochs())
+    prints = _write_weights(folder / "weights", chunks, config.kept_epochs())
     scores = np.concatenate([chunk.scores() for chunk in chunks])
     table = checkpoints_of(config, members, scores)
     shares = (config.train_share, config.validation_share)
-    found = finish_zoo(folder, table, *shares, seed)
+    found = finish_zoo(folder, table, prints, *shares, seed)
     last = table.filter(pa.compute.equal(table["epoch"], config.epochs))
     return found | {
         f"zoo.{part}_accuracy": float(np.mean(last[f"{part}_accuracy"].to_numpy()))
@@ -178,10 +180,15 @@ def _train_on(
             raise
 
 
-def _write_weights(folder: Path, chunks: Sequence[Chunk], epochs: Sequence[int]) -> None:
-    """Write shards of members, the same whatever fitted into memory at once."""
+def _write_weights(folder: Path, chunks: Sequence[Chunk], epochs: Sequence[int]) -> list[Placed]:
+    """Write shards of members, the same whatever fitted into memory at once.
+
+    Returns:
+        The fingerprints of what was written.
+    """
     folder.mkdir()
     group = RowGroup()
+    prints: list[Placed] = []
     members = [(chunk, i) for chunk in chunks for i in range(len(chunk.members))]
     weights = chunks[0].architecture.parameter_count()
     size = max(1, SHARD_BYTES // (4 * weights * len(epochs)))
@@ -189,15 +196,21 @@ def _write_weights(folder: Path, chunks: Sequence[Chunk], epochs: Sequence[int])
         with ShardWriter(folder / f"part-{number:05d}.parquet", group) as writer:
             for epoch in epochs:
                 for chunk, own in groupby(members[start : start + size], key=itemgetter(0)):
-                    _add(writer, chunk, [i for _, i in own], epoch)
+                    prints += _add(writer, chunk, [i for _, i in own], epoch)
+    return prints
 
 
-def _add(writer: ShardWriter, chunk: Chunk, places: Sequence[int], epoch: int) -> None:
+def _add(writer: ShardWriter, chunk: Chunk, places: Sequence[int], epoch: int) -> Iterator[Placed]:
+    """Write members of a chunk; yield the fingerprints of those that have one."""
     entries = chunk.entries(epoch)
     dtypes = {name: str(values.dtype) for name, values in entries.items()}
     for i in places:
+        run = chunk.members[i].run
         own = {name: values[i].astype(np.float32) for name, values in entries.items()}
-        writer.add(chunk.members[i].run, epoch, own, dtypes)
+        place = writer.add(run, epoch, own, dtypes)
+        fingerprint = fingerprint_of(weights_of(own, dtypes))
+        if fingerprint is not None:
+            yield Placed(run, epoch, fingerprint, place)
 
 
 def devices_for(wanted: str) -> list[str]:

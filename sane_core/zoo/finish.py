@@ -3,12 +3,14 @@
 Runs that repeat each other, exactly, reordered or nearly, are on one side of the split.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sane_core.zoo.duplicates import groups_of, write_duplicates
+from sane_core.zoo.fingerprints import Placed
 from sane_core.zoo.grouped_splits import split_groups
 from sane_core.zoo.leakage import check_leakage
 
@@ -17,7 +19,12 @@ FEWEST = 3
 
 
 def finish_zoo(
-    folder: Path, checkpoints: pa.Table, train_share: float, validation_share: float, seed: int
+    folder: Path,
+    checkpoints: pa.Table,
+    prints: Sequence[Placed],
+    train_share: float,
+    validation_share: float,
+    seed: int,
 ) -> dict[str, float]:
     """Split the runs and write the checkpoints table.
 
@@ -26,6 +33,7 @@ def finish_zoo(
     Args:
         folder: Has `weights/*.parquet`; gets `duplicates.parquet` and `checkpoints.parquet`.
         checkpoints: The table, its column `split` yet to be filled.
+        prints: Fingerprints taken as the weights were written, in any order.
         train_share: Share of train runs.
         validation_share: Share of validation runs.
         seed: The run's seed.
@@ -36,7 +44,7 @@ def finish_zoo(
     Raises:
         ValueError: If a checkpoint stands there twice, or if the result leaks.
     """
-    duplicates = write_duplicates(folder)
+    duplicates = write_duplicates(folder, prints)
     runs = checkpoints["run"].unique().to_pylist()
     groups = groups_of(duplicates)
     repeated = sum(len(group) - 1 for group in groups)

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sane_core.zoo.checkpoints_table import Ingested, checkpoints_table, last_accuracies
+from sane_core.zoo.fingerprints import Placed
 from sane_core.zoo.finish import finish_zoo
 from sane_core.zoo.formats.refused import Refused
 from sane_core.zoo.loading import Loaded, load_all, rejection
@@ -63,7 +64,8 @@ def ingest(
     report = scratch / "quarantine.parquet"
     quarantine.check_share(config.max_quarantined, report)
     ingested: list[Ingested] = []
-    outcomes = _write_weights(folder / "weights", selection, reader, matcher, config)
+    prints: list[Placed] = []
+    outcomes = _write_weights(folder / "weights", selection, reader, matcher, config, prints)
     with closing(outcomes):
         for outcome in outcomes:
             if isinstance(outcome, Rejected):
@@ -80,7 +82,8 @@ def ingest(
             f"{quarantine.summary()}; every file and reason is in {report}"
         )
     table = checkpoints_table(ingested, config)
-    copies = finish_zoo(folder, table, config.train_share, config.validation_share, seed)
+    shares = (config.train_share, config.validation_share)
+    copies = finish_zoo(folder, table, prints, *shares, seed)
     quarantine.write(folder / "quarantine.parquet")
     return (
         copies
@@ -121,9 +124,14 @@ def source_digest(source: Path | str, reader: Reader, config: IngestConfig) -> s
 
 
 def _write_weights(
-    folder: Path, selection: Selection, reader: Reader, matcher: Matcher, config: IngestConfig
+    folder: Path,
+    selection: Selection,
+    reader: Reader,
+    matcher: Matcher,
+    config: IngestConfig,
+    prints: list[Placed],
 ) -> Generator[Ingested | Rejected]:
-    """Write the weights shard by shard; yield what became of every checkpoint."""
+    """Write the weights shard by shard; yield what became of every checkpoint, note its print."""
     folder.mkdir()
     parts, group = 0, RowGroup()
     for shard in plan_shards(selection.found, config.shard_bytes):
@@ -131,12 +139,16 @@ def _write_weights(
             for loaded in load_all(
                 reader, shard, config.weight_threshold, selection.require_metrics
             ):
-                yield _write(writer, loaded, selection, matcher)
+                yield _write(writer, loaded, selection, matcher, prints)
         parts += writer.path.exists()
 
 
 def _write(
-    writer: ShardWriter, loaded: Loaded | Rejected, selection: Selection, matcher: Matcher
+    writer: ShardWriter,
+    loaded: Loaded | Rejected,
+    selection: Selection,
+    matcher: Matcher,
+    prints: list[Placed],
 ) -> Ingested | Rejected:
     if isinstance(loaded, Rejected):
         return loaded
@@ -147,5 +159,7 @@ def _write(
     except Refused as refused:
         return rejection(found, refused)
     run = selection.runs[found.run]
-    writer.add(run, found.epoch, loaded.entries, loaded.dtypes)
+    place = writer.add(run, found.epoch, loaded.entries, loaded.dtypes)
+    if loaded.fingerprint is not None:
+        prints.append(Placed(run, found.epoch, loaded.fingerprint, place))
     return Ingested(found, run, architecture, loaded.sha256, loaded.metrics, loaded.properties)

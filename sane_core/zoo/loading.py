@@ -1,4 +1,4 @@
-"""Read and check checkpoints on threads, in order, a few files ahead.
+"""Read and check checkpoints on threads, in order, a few files ahead; take their fingerprints.
 
 What cannot be used becomes a `Rejected`; one bad file, or one bad reader, stops nothing.
 """
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sane_core.zoo.fingerprints import Fingerprint, fingerprint_of
 from sane_core.zoo.formats.contents import Property, check_values
 from sane_core.zoo.formats.refused import Refused
 from sane_core.zoo.readers.metrics import percent_to_fraction, split_metrics
 from sane_core.zoo.readers.reader import Found, Reader, Rejected
+from sane_core.zoo.weight_entries import weights_of
 from sane_core.zoo.weight_shards import float32_entries
 
 AHEAD_BYTES = 64 * 2**20
@@ -32,6 +34,7 @@ class Loaded:
         found: Where it is.
         entries: Entry -> float32 array.
         dtypes: Entry -> dtype in the file.
+        fingerprint: Of its weights; None where it is like nothing.
         sha256: Of the file.
         metrics: What the scan and the file say.
         properties: What the scan and the file say.
@@ -40,6 +43,7 @@ class Loaded:
     found: Found
     entries: Mapping[str, np.ndarray]
     dtypes: Mapping[str, str]
+    fingerprint: Fingerprint | None
     sha256: str
     metrics: Mapping[str, float]
     properties: Mapping[str, Property]
@@ -132,7 +136,9 @@ def _load(
             found.epoch,
             incomplete=True,  # a training still running may be about to write it
         )
-    return Loaded(found, entries, contents.dtypes, contents.sha256, metrics, properties)
+    dtypes, sha256 = contents.dtypes, contents.sha256
+    fingerprint = fingerprint_of(weights_of(entries, dtypes))
+    return Loaded(found, entries, dtypes, fingerprint, sha256, metrics, properties)
 
 
 def rejection(found: Found, refused: Refused) -> Rejected:

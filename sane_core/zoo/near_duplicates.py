@@ -6,21 +6,23 @@ however its units were reordered before. Small weights must agree as closely, fo
 large ones do: one step of training moves those by far more.
 
 Candidates are found by their sketches. In `_coordinates`, values that agree lie within `_RADIUS`,
-so no pair is missed; every candidate is then compared weight by weight. Memory holds a sketch per
-checkpoint, the candidates of a block, and `_MEMORY` of weights.
+so no pair is missed; every candidate is then compared weight by weight. Sorted values that agree
+include those that are equal, so `suspects` misses no reordered copy either. Memory holds a sketch
+per checkpoint, the candidates of a block, and `_MEMORY` of weights.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sane_core.zoo.fingerprints import Fingerprint, ordered_values
+from sane_core.zoo.fingerprints import Placed, ordered_values, read_placed
 from sane_core.zoo.sides import Sides
-from sane_core.zoo.weight_entries import read_entries, weight_files
 
 RELATIVE = 2.0**-8
 """bfloat16 rounds to within 2**-9, float16 to within 2**-11: any two copies agree."""
@@ -35,19 +37,46 @@ _ENOUGH = 20_000
 _MEMORY = 256 * 2**20
 """Bytes of weights that are compared at a time, except where two checkpoints have more."""
 
-_Pair = tuple[Fingerprint, Fingerprint]
+_Pair = tuple[Placed, Placed]
 _Sorted = dict[str, np.ndarray]
 
 
 class Near(NamedTuple):
     """Two checkpoints that agree; `difference` is the largest between sorted values."""
 
-    later: Fingerprint
-    earlier: Fingerprint
+    later: Placed
+    earlier: Placed
     difference: float
 
 
-def near_duplicates(prints: Sequence[Fingerprint], folder: Path, sides: Sides) -> Iterator[Near]:
+def suspects(prints: Sequence[Placed]) -> list[Placed]:
+    """Return the checkpoints whose sketch comes near that of another run.
+
+    Only they can be reordered or rounded copies; neighbours are counted, not listed.
+
+    Args:
+        prints: By run and epoch; of those with equal weights only one.
+
+    Returns:
+        Some of them, in their order.
+    """
+    found: list[Placed] = []
+    for alike in _by_layout(prints):
+        points = _points(alike)
+        near = _neighbours(points, points)
+        start = 0
+        for _, own in groupby(alike, key=attrgetter("run")):
+            stop = start + len(list(own))
+            run = np.arange(start, stop)
+            some = run[near[run] > 1]  # each is its own neighbour
+            if len(some):
+                others = near[some] > _neighbours(points[run], points[some])
+                found += [alike[i] for i in some[others]]
+            start = stop
+    return sorted(found, key=lambda each: (each.run, each.epoch))
+
+
+def near_duplicates(prints: Sequence[Placed], folder: Path, sides: Sides) -> Iterator[Near]:
     """Find checkpoints of different runs that agree.
 
     Not every pair is reported: every checkpoint that agrees with an earlier one is, with one of
@@ -61,10 +90,7 @@ def near_duplicates(prints: Sequence[Fingerprint], folder: Path, sides: Sides) -
     Yields:
         The pairs.
     """
-    layouts: dict[bytes, list[Fingerprint]] = defaultdict(list)
-    for each in prints:
-        layouts[each.layout].append(each)
-    for alike in layouts.values():
+    for alike in _by_layout(prints):
         pairs: list[_Pair] = []
         for block in _candidates(alike):
             pairs += block
@@ -80,9 +106,29 @@ def _coordinates(sketches: np.ndarray) -> np.ndarray:
     return np.sign(sketches) * np.log1p(scale * np.abs(sketches.astype(np.float64)))
 
 
-def _candidates(alike: Sequence[Fingerprint]) -> Iterator[list[_Pair]]:
+def _by_layout(prints: Sequence[Placed]) -> list[list[Placed]]:
+    layouts: dict[bytes, list[Placed]] = defaultdict(list)
+    for each in prints:
+        layouts[each.fingerprint.layout].append(each)
+    return list(layouts.values())
+
+
+def _points(alike: Sequence[Placed]) -> np.ndarray:
+    return _coordinates(np.stack([each.fingerprint.sketch for each in alike]))
+
+
+def _neighbours(points: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Count the points that may agree with each of some, themselves among them."""
+    tree = cKDTree(points)
+    counts: np.ndarray = tree.query_ball_point(
+        of, _RADIUS, p=np.inf, workers=-1, return_length=True
+    )
+    return counts
+
+
+def _candidates(alike: Sequence[Placed]) -> Iterator[list[_Pair]]:
     """Yield pairs (later, earlier) of different runs, the nearest of each later one first."""
-    points = _coordinates(np.stack([each.sketch for each in alike]))
+    points = _points(alike)
     runs = np.array([each.run for each in alike])
     tree = cKDTree(points)
     for start in range(0, len(alike), _BLOCK):
@@ -125,7 +171,10 @@ def _differences(pairs: Sequence[_Pair], folder: Path) -> Iterator[float | None]
     """Yield the largest difference of every pair, None where it does not agree."""
     for batch in _batches(pairs):
         wanted = {(each.run, each.epoch): each for pair in batch for each in pair}
-        weights = _load(wanted, folder)
+        weights = {
+            (each.run, each.epoch): {name: ordered_values(values) for name, values in entries}
+            for each, entries in read_placed(wanted.values(), folder)
+        }
         for a, b in batch:
             yield _largest_difference(weights[a.run, a.epoch], weights[b.run, b.epoch])
 
@@ -135,7 +184,7 @@ def _batches(pairs: Sequence[_Pair]) -> Iterator[list[_Pair]]:
     batch: list[_Pair] = []
     filled = 0
     for pair in pairs:
-        size = 4 * sum(each.values for each in pair)
+        size = 4 * sum(each.fingerprint.values for each in pair)
         if batch and filled + size > _MEMORY:
             yield batch
             batch, filled = [], 0
@@ -143,23 +192,6 @@ def _batches(pairs: Sequence[_Pair]) -> Iterator[list[_Pair]]:
         filled += size
     if batch:
         yield batch
-
-
-def _load(
-    wanted: dict[tuple[int, int], Fingerprint], folder: Path
-) -> dict[tuple[int, int], _Sorted]:
-    """Read checkpoints, the values of every entry sorted."""
-    places: dict[int, set[int]] = defaultdict(set)
-    for each in wanted.values():
-        first, last = each.row_groups
-        places[each.file] |= set(range(first, last + 1))
-    paths = weight_files(folder)
-    weights: dict[tuple[int, int], _Sorted] = defaultdict(dict)
-    for file, groups in places.items():
-        for entry in read_entries(paths[file], sorted(groups)):
-            if (entry.run, entry.epoch) in wanted:
-                weights[entry.run, entry.epoch][entry.name] = ordered_values(entry.values)
-    return weights
 
 
 def _largest_difference(a: _Sorted, b: _Sorted) -> float | None:

@@ -3,7 +3,7 @@
 Entries come in the order of the file; those of one checkpoint stand together.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,20 @@ import pyarrow.parquet as pq
 
 _COLUMNS = ["run", "epoch", "name", "dtype", "shape", "values"]
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+class Place(NamedTuple):
+    """Where the weights of a checkpoint stand.
+
+    Attributes:
+        file: Name of the file.
+        first: First of its row groups that has an entry which is a weight.
+        last: The last one.
+    """
+
+    file: str
+    first: int
+    last: int
 
 
 class Entry(NamedTuple):
@@ -58,6 +72,13 @@ def read_entries(path: Path, row_groups: Iterable[int] | None = None) -> Iterato
 def is_weight(name: str, dtype: str) -> bool:
     """Say whether an entry is a weight: no batch-norm statistic, no integer, no boolean."""
     return "float" in dtype and not name.endswith(_BUFFERS)
+
+
+def weights_of(
+    entries: Mapping[str, np.ndarray], dtypes: Mapping[str, str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Return the entries of a checkpoint in memory that are weights."""
+    return ((name, values) for name, values in entries.items() if is_weight(name, dtypes[name]))
 
 
 def _entries_of(table: pa.Table, row_group: int) -> Iterator[Entry]:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from sane_core.zoo.formats.contents import Contents
 from sane_core.zoo.formats.refused import Refused
 from sane_core.zoo.readers.reader import Found
+from sane_core.zoo.weight_entries import Place, is_weight
 from schemas.tables import WEIGHTS
 
 GROUP = 32 * 2**20
@@ -165,21 +166,32 @@ class ShardWriter:
         self._writer: Any = None
         self._group = group
         self._epoch = -1
+        self._row_groups = 0
 
     def add(
         self, run: int, epoch: int, entries: Mapping[str, np.ndarray], dtypes: Mapping[str, str]
-    ) -> None:
-        """Add a checkpoint, after those of smaller epochs."""
+    ) -> Place:
+        """Add a checkpoint, after those of smaller epochs.
+
+        Returns:
+            Where it will stand.
+        """
         if epoch != self._epoch and self._group.bytes >= SMALLEST_GROUP:
             self._flush()
         self._epoch = epoch
+        stands = []
         for name, values in entries.items():
             if not self._group.holds(values.size):
                 self._flush()
                 self._group.holds(values.size)
             self._group.add(run, epoch, name, dtypes[name], values)
+            if is_weight(name, dtypes[name]):
+                stands.append(self._row_groups)
+        here = stands or [self._row_groups]
+        place = Place(self.path.name, here[0], here[-1])
         if self._group.bytes >= GROUP:
             self._flush()
+        return place
 
     def __enter__(self) -> Self:
         return self
@@ -205,7 +217,8 @@ class ShardWriter:
                 write_statistics=["run", "epoch", "name"],
                 data_page_size=_PAGE,
             )
-        self._writer.write_table(self._group.table())
+        self._writer.write_table(self._group.table(), row_group_size=self._group.rows)
+        self._row_groups += 1
         self._group.clear()
 
 
