@@ -71,7 +71,7 @@ RECIPES = {
         ),
         _recipe(
             "cifar10-resnet18-narrow",
-            ImagesConfig(dataset="cifar10-jpeg", size=16, normalize="dataset"),
+            ImagesConfig(dataset="cifar10-jpeg", size=16, normalize="dataset", train=20_000),
             "resnet18[size=16,width=8]",
             **{**_RESNET, "members": 60, "epochs": 12, "crop": 2},
         ),

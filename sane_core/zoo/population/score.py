@@ -18,7 +18,10 @@ from sane_core.zoo.population.train import groups_on, with_buffers
 from sane_core.zoo.population.ways import WAYS, Way, supported_ways
 
 PASS_NUMBERS = 2**18
-"""Activations of a member's forward pass, about."""
+"""Activations of a member's forward pass, about, so that those of a group stay near the core."""
+
+ALONE_NUMBERS = 2**26
+"""The same where members are run one by one: what counts there is to call few operations."""
 
 
 def logits(
@@ -77,7 +80,9 @@ def score(
     Returns:
         (correct, loss): bool [members, images] and mean cross-entropy float64 [members].
     """
-    batch = batch or max(8, min(256, PASS_NUMBERS // activations_of(architecture)))
+    way = way or supported_ways(architecture)[0]
+    numbers = ALONE_NUMBERS if way == "loop" else PASS_NUMBERS
+    batch = batch or max(8, min(256, numbers // activations_of(architecture)))
     count = len(next(iter(population.values())))
     where = torch.device(device)
     population = with_buffers(architecture, population)
@@ -97,7 +102,6 @@ def score(
             loss += cross_entropy(outputs, labels).double().cpu().numpy() * len(labels)
         return np.concatenate(correct, axis=1), loss / len(images.labels)
 
-    way = way or supported_ways(architecture)[0]
     groups = groups_on(where, architecture, count, batch, way)
     parts = [(group, WAYS[way](architecture)) for group in groups]
     scores = on_cores(run, parts) if where.type == "cpu" else [run(part) for part in parts]
