@@ -4,6 +4,7 @@ Applying one permutation to every axis of its group keeps the function; applying
 them does not. Groups are independent: permutations of different groups commute.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -99,3 +100,30 @@ class Symmetries:
     def by_name(self) -> dict[str, PermutationGroup]:
         """Group name -> group."""
         return {group.name: group for group in self.groups}
+
+
+def check_groups(groups: Sequence[PermutationGroup], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Check that groups written by hand lie within the entries that they name.
+
+    Args:
+        groups: What is to be checked.
+        shapes: State-dict entry -> shape.
+
+    Raises:
+        ValueError: If names repeat, or a group names an entry, axis or index that is not there.
+    """
+    names = [group.name for group in groups]
+    if len(set(names)) != len(names):
+        raise ValueError(f"names of groups must be unique, got {names}")
+    for group in groups:
+        for axis in group.axes:
+            shape = shapes.get(axis.entry)
+            where = f"group {group.name} touches axis {axis.axis} of {axis.entry}"
+            if shape is None or not 0 <= axis.axis < len(shape):
+                raise ValueError(f"{where}, which must be there, got shape {shape}")
+            places = axis.positions(group.size)
+            if places.max() >= shape[axis.axis] or len(np.unique(places)) != places.size:
+                raise ValueError(
+                    f"{where} at indices up to {places.max()}, which must be different ones "
+                    f"below {shape[axis.axis]}"
+                )
