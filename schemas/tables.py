@@ -4,6 +4,7 @@ Accuracies, gaps and shares are fractions in [0, 1]; losses are nats.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import pyarrow as pa
 
@@ -83,37 +84,70 @@ LAYERS = pa.schema(
         ("architecture", pa.string()),
         ("l", pa.int32()),
         ("name", pa.string()),
+        ("weight", pa.string()),
+        ("bias", pa.string()),
+        ("shape", pa.list_(pa.int32())),
         ("c_out", pa.int32()),
         ("c_r", pa.int32()),
         ("has_bias", pa.bool_()),
         ("tokens", pa.int32()),
         ("mean", pa.float64()),
         ("std", pa.float64()),
+        ("minimum", pa.float64()),
+        ("maximum", pa.float64()),
+        ("offset", pa.float64()),
+        ("scale", pa.float64()),
+        ("variance", pa.float64()),
     ]
 )
-"""A row per (architecture, layer); mean and std are those of the train split's aligned weights."""
+"""A row per (architecture, layer).
+
+`weight`, `bias`: the state-dict entries pooled, the bias null if there is none; `shape`: the
+weight's. `mean`, `std` (0 where constant), `minimum` and `maximum` are those of the train split's
+aligned weights. Tokens hold (w - offset) / scale; `variance` is that of the train split's.
+"""
 
 ALIGNMENT = pa.schema(
     [
         ("run", pa.int32()),
         ("group", pa.string()),
         ("permutation", pa.list_(pa.int32())),
+        ("signs", pa.list_(pa.int8())),
     ]
 )
-"""A row per (run, group): unit i of the aligned run is unit permutation[i] of the original."""
+"""A row per (run, group): unit i of the aligned run is unit permutation[i] of the original.
+
+`signs`: 1 or -1 that it is multiplied by; null where units were not allowed to flip.
+"""
+
+DISTANCES = pa.schema(
+    [
+        ("run", pa.int32()),
+        ("split", pa.string()),
+        ("before", pa.float64()),
+        ("after", pa.float64()),
+    ]
+)
+"""A row per run: squared distance of its last epoch to the reference, before and after alignment.
+
+All trained weights count, as they are, also those that are not cut into tokens.
+"""
 
 
-def tokens_schema(d_t: int) -> pa.Schema:
-    """Return the tokens table's schema for token size `d_t`: a row per token."""
+def tokens_schema(d_t: int, dtype: Literal["float32", "float16"] = "float32") -> pa.Schema:
+    """Return the tokens table's schema for token size `d_t`: a row per token.
+
+    Args:
+        d_t: Token size.
+        dtype: Precision of the values.
+    """
+    numbers = {"float32": pa.float32(), "float16": pa.float16()}[dtype]
+    # Marks for absent lists and values would cost a tenth of the time of reading and writing.
+    values = pa.list_(pa.field("element", numbers, nullable=False), d_t)
     return pa.schema(
         [
-            ("run", pa.int32()),
-            ("epoch", pa.int32()),
-            ("n", pa.int32()),
-            ("l", pa.int32()),
-            ("k", pa.int32()),
-            ("length", pa.int32()),
-            ("values", pa.list_(pa.float32(), d_t)),
+            *((name, pa.int32()) for name in ("run", "epoch", "n", "l", "k", "length")),
+            pa.field("values", values, nullable=False),
         ]
     )
 

@@ -15,7 +15,7 @@ from sane_core.generation.distributions.kde import sample_kde
 from sane_core.generation.distributions.prior import sample_prior
 from sane_core.images.images import Images
 from sane_core.pretraining.autoencoder import Autoencoder
-from sane_core.weights.layers import Layer, layers_of
+from sane_core.weights.layers import Layer
 from sane_core.weights.standardize import Statistics, unstandardize
 from sane_core.weights.tokens import detokenize
 from sane_core.zoo.population.score import score, stack
@@ -32,6 +32,7 @@ class Generator:
     Attributes:
         model: Trained autoencoder.
         architecture: What to decode to.
+        layers: Its layers, as the tokens were cut.
         statistics: Per-layer statistics to undo.
         positions: int64 [N, 3].
         lengths: int64 [N].
@@ -43,6 +44,7 @@ class Generator:
 
     model: Autoencoder
     architecture: Architecture
+    layers: tuple[Layer, ...]
     statistics: Statistics
     positions: np.ndarray
     lengths: np.ndarray
@@ -50,11 +52,6 @@ class Generator:
     scale: np.ndarray
     embed: EmbedConfig
     validation: Images
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """Layers of the architecture."""
-        return layers_of(self.architecture.shapes())
 
     def decode(self, latents: np.ndarray) -> Weights:
         """Decode latents [models, N, d_z] to raw weights: detokenize, then undo standardization."""

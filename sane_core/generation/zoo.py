@@ -20,8 +20,7 @@ from sane_core.generation.sample import Generator, Samples, Weights
 from sane_core.images.files import read_images
 from sane_core.images.images import Images
 from sane_core.pretraining.files import load
-from sane_core.weights.files import TokenSet, read_statistics, read_tokens
-from sane_core.weights.layers import layers_of
+from sane_core.weights.files import TokenSet, read_layers, read_statistics, read_tokens
 from sane_core.weights.standardize import unstandardize
 from sane_core.weights.tokens import detokenize
 from sane_core.zoo.population.score import score, stack
@@ -150,6 +149,7 @@ def prepare(
     return Generator(
         model=autoencoder,
         architecture=architecture_named(name),
+        layers=read_layers(tokens / "layers.parquet"),
         statistics=read_statistics(tokens / "layers.parquet"),
         positions=training.positions,
         lengths=training.lengths,
@@ -162,7 +162,7 @@ def prepare(
 
 def raw_weights(generator: Generator, tokens: TokenSet) -> Weights:
     """Undo tokenization and standardization; the weights stay in the aligned frame."""
-    layers = layers_of(generator.architecture.shapes())
+    layers = generator.layers
     return unstandardize(detokenize(tokens.values, layers), layers, generator.statistics)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sane_core.architectures.registry import architecture_named
 from sane_core.embedding.embed import encode
 from sane_core.embedding.files import Embeddings
 from sane_core.embedding.pooling import pool
@@ -18,8 +17,7 @@ from sane_core.probing.compare import SELECTED, ProbeResult, compare
 from sane_core.probing.controls import fit_token_pca, project_tokens
 from sane_core.probing.statistics import weight_statistics
 from sane_core.seeding import seed_for
-from sane_core.weights.files import TokenSet, read_statistics, read_tokens
-from sane_core.weights.layers import layers_of
+from sane_core.weights.files import TokenSet, read_layers, read_statistics, read_tokens
 from sane_core.weights.standardize import unstandardize
 from sane_core.weights.tokens import detokenize
 from schemas.config.embed import EmbedConfig
@@ -93,10 +91,7 @@ def _statistics(
     parts: list[TokenSet], tokens: Path, model: Path, embed: EmbedConfig, seed: int
 ) -> dict[str, np.ndarray]:
     del model, embed, seed
-    name = pq.read_table(tokens / "layers.parquet", columns=["architecture"])["architecture"][
-        0
-    ].as_py()
-    layers = layers_of(architecture_named(name).shapes())
+    layers = read_layers(tokens / "layers.parquet")
     statistics = read_statistics(tokens / "layers.parquet")
     raw = [unstandardize(detokenize(part.values, layers), layers, statistics) for part in parts]
     return {"statistics": np.concatenate([weight_statistics(weights, layers) for weights in raw])}

@@ -16,7 +16,7 @@ from sane_core.weights.files import TokenSet
 from sane_core.weights.layers import Layer
 from sane_core.weights.symmetry.groups import PermutationGroup
 from sane_core.windows.draw import coverage, cut, draw_starts
-from sane_core.windows.views import gather, view_indices
+from sane_core.windows.views import draw_views
 from sane_core.windows.write import WindowArrays
 from schemas.config.windows import WindowsConfig
 
@@ -90,13 +90,15 @@ def cut_windows(
     lengths = np.empty((total, 1 + views, length), np.int64)
     sample = 0
     for i, (run, epoch) in enumerate(names):
-        indices = view_indices(layers, groups, d_t, views, rng_for(seed, "views", run, epoch))
+        drawn = draw_views(layers, groups, d_t, views, rng_for(seed, "views", run, epoch))
         model = tokens.values[i]
-        seen = np.stack([model, *(gather(model, index) for index in indices)])
-        for start in starts[i]:
-            values[sample] = cut(seen, int(start), length, axis=1)
-            positions[sample] = cut(tokens.positions, int(start), length, axis=0)
-            lengths[sample] = cut(tokens.lengths, int(start), length, axis=0)
+        for start in starts[i].tolist():
+            low, high = max(start, 0), min(start + length, sequence)
+            real = slice(low - start, high - start)  # the rest of a new file is zero
+            values[sample, 0, real] = model[low:high]
+            drawn.see(model, low, high, out=values[sample, 1:, real])
+            positions[sample] = cut(tokens.positions, start, length, axis=0)
+            lengths[sample] = cut(tokens.lengths, start, length, axis=0)
             sample += 1
     per_checkpoint = np.array([len(s) for s in starts])
     windows = WindowArrays(

@@ -50,6 +50,7 @@ def generator(images):
     return Generator(
         model=build(shape, config, 0).eval(),
         architecture=DIGITS_CNN,
+        layers=LAYERS,
         statistics=identity(LAYERS),
         positions=positions_of(LAYERS, 73),
         lengths=lengths_of(LAYERS, 73),
