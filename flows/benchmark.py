@@ -15,6 +15,7 @@ from tasks.generation import GenerateStage, generate
 from tasks.model import PretrainStage, pretrain
 from tasks.probes import ProbeStage, probe
 from tasks.report import ReportStage, report
+from tasks.runners import shards_on
 from tasks.tokens import preprocess
 from tasks.windows import compile_windows
 
@@ -22,7 +23,7 @@ from tasks.windows import compile_windows
 @flow(name="sane", flow_run_name="{config.name}", validate_parameters=True, log_prints=False)
 def sane(config: BenchmarkConfig) -> str:
     """Run every experiment on every zoo and return the path of the report."""
-    with Session(config) as session:
+    with shards_on(config.runner), Session(config) as session:
         reports = [_one_zoo(session, config, zoo) for zoo in config.zoos]
         return str(session.publish(reports))
 

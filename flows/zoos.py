@@ -11,6 +11,7 @@ from flows.places import report_folder
 from flows.session import Session
 from sane_core.reporting.zoo_report.draw import draw_zoo_report
 from schemas.config.benchmark import BenchmarkConfig
+from tasks.runners import shards_on
 from tasks.store import Store
 from tasks.zoos import dataset_of
 
@@ -22,7 +23,7 @@ REGISTERED = "sane.zoo.registered"
 def zoos(config: BenchmarkConfig) -> list[str]:
     """Make every zoo of a configuration and return the paths of their pages."""
     pages = []
-    with Session(config) as session:
+    with shards_on(config.runner), Session(config) as session:
         for source in config.zoos:
             made = make_zoo(session.for_zoo(source.name), config, source)
             register(source.name, made)

@@ -17,18 +17,10 @@ from pydantic import Field
 from schemas.errors import SaneError
 from schemas.records import Artifact, Record
 from tasks.keys import stage_key
+from tasks.retries import RETRIES, RETRY_DELAYS, RETRY_JITTER, is_transient
+from tasks.runners import fan_out_here
 from tasks.store import Store
 from tasks.store_records import Job
-
-RETRIES = 2
-RETRY_DELAYS = [2.0, 10.0]
-_LASTING = (
-    FileExistsError,
-    FileNotFoundError,
-    IsADirectoryError,
-    NotADirectoryError,
-    PermissionError,
-)
 
 
 class Place(Record):
@@ -54,7 +46,7 @@ class Stage:
             cache_result_in_memory=False,
             retries=RETRIES,
             retry_delay_seconds=RETRY_DELAYS,
-            retry_jitter_factor=0.5,
+            retry_jitter_factor=RETRY_JITTER,
             retry_condition_fn=is_transient,
         )(self._run)
 
@@ -82,6 +74,7 @@ class Stage:
         store = Store(at.store)
 
         def make(job: Job) -> None:
+            job.fan_out = fan_out_here()
             opened = {name: store.open(artifact) for name, artifact in inputs.items()}
             try:
                 self.make(job, config, at.seed, **opened)
@@ -111,13 +104,3 @@ def stage(name: str) -> Callable[[Callable[..., None]], Stage]:
 
 def _is_local(store: str) -> bool:
     return "://" not in store
-
-
-def is_transient(task: Any, run: Any, state: Any) -> bool:
-    """Return whether a failed task is worth another try: not for what fails the same way again.
-
-    Explained errors and bad values do, and so does a path that is not what it must be.
-    """
-    del task, run
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, OSError) and not isinstance(error, _LASTING)

@@ -1,21 +1,26 @@
 """What the store hands out and writes down: jobs, opened artifacts, manifests, names of places."""
 
+import os
 import re
+import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import DamagedArtifact, StoreError
 from schemas.records import Artifact, Manifest
 from tasks.keys import ROOT, canonical_config, recorded_versions
+from tasks.shards import Call, Done, FanOut, folder_name, in_threads, map_shards
 from tasks.store_files import MANIFEST, content_digest, describe, is_safe_name
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+S = TypeVar("S")
 
 
 @dataclass
@@ -30,6 +35,7 @@ class Job:
         metrics: Flat metric names and values, for the manifest.
         facts: Named facts, for the manifest, e.g. the reader used.
         timings: What was measured of this machine, for the manifest; equal runs may differ in it.
+        fan_out: Runs the shards that the stage maps; threads of this process by default.
     """
 
     stage: str
@@ -40,6 +46,63 @@ class Job:
     facts: dict[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     committed: Artifact | None = None
+    fan_out: FanOut = in_threads
+    _mapped: set[str] = field(default_factory=set)
+
+    def map(
+        self,
+        function: Callable[[S, Path], Any],
+        shards: Iterable[S],
+        *,
+        name: str,
+        on_done: Callable[[], None] = lambda: None,
+    ) -> list[Done]:
+        """Run a function on every shard and return what each made, in the order of the shards.
+
+        The shards run where `runner` of the configuration says, on one thread each, and the result
+        does not depend on that. Those that an earlier attempt finished are not run again.
+
+        Args:
+            function: `function(shard, folder)`, at the top of a module. It writes files into the
+                empty folder and returns what JSON can hold. It may be tried again, in a new folder.
+            shards: Small plain values or frozen records that follow from the stage's configuration
+                and inputs alone: nothing of `job.folder`, nothing of the machine.
+            name: Of this step, e.g. `"align"`; once per stage.
+            on_done: Called after every shard, also those that were done already.
+
+        Raises:
+            ValueError: The name is taken, or no name.
+            TypeError: A function or shard that cannot be sent to another process.
+            Exception: That of the first shard that failed; those that ran were awaited.
+        """
+        if name in self._mapped or not _NAME.fullmatch(name):
+            raise ValueError(f"name must be new and match {_NAME.pattern}, got {name!r}")
+        self._mapped.add(name)
+        place = self.scratch / "shards" / name
+        calls = [
+            Call(
+                label=f"{self.stage}.{name}-{index:05d}",
+                function=function,
+                shard=shard,
+                folder=place / folder_name(index, function, shard),
+            )
+            for index, shard in enumerate(shards)
+        ]
+        return map_shards(calls, self.fan_out, on_done)
+
+    def keep(self, file: Path, name: str) -> None:
+        """Make a file that a shard wrote a data file; it also stays where it is, for a next try.
+
+        Args:
+            file: The file, below `scratch`.
+            name: Relative name in the artifact, e.g. `split=train/part-00003.parquet`.
+        """
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(file, target)
+        except OSError:  # a file system without links
+            shutil.copyfile(file, target)
 
     @property
     def artifact(self) -> Artifact:

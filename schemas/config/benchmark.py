@@ -12,6 +12,7 @@ from schemas.config.preprocess import PreprocessConfig
 from schemas.config.pretrain import PretrainConfig
 from schemas.config.probe import ProbeConfig
 from schemas.config.recipes import with_recipe
+from schemas.config.runner import RunnerConfig
 from schemas.config.windows import WindowsConfig
 from schemas.config.zoo import ZooConfig
 from schemas.records import Record
@@ -76,6 +77,7 @@ class BenchmarkConfig(Record):
     store: str = Field(default="store", description="artifact store: a folder or an fsspec URI")
     out: str | None = Field(default=None, description="report folder; runs/<name> if not given")
     tracking: TrackingConfig = TrackingConfig()
+    runner: RunnerConfig = RunnerConfig()
 
     @model_validator(mode="before")
     @classmethod
