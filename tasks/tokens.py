@@ -1,8 +1,7 @@
 """Stage `tokens`: align, standardize and tokenize a zoo."""
 
-from sane_core.weights.preprocess import SPLITS, preprocess_zoo
+from sane_core.weights.preprocess import preprocess_zoo
 from schemas.config.preprocess import PreprocessConfig
-from tasks.progress import progress_bar
 from tasks.stage import stage
 from tasks.store_records import Job, OpenArtifact
 
@@ -10,5 +9,4 @@ from tasks.store_records import Job, OpenArtifact
 @stage("tokens")
 def preprocess(job: Job, config: PreprocessConfig, seed: int, zoo: OpenArtifact) -> None:
     """Align to one reference, standardize by the train split, tokenize to Parquet."""
-    with progress_bar("preprocess", len(SPLITS), "splits") as bar:
-        job.metrics.update(preprocess_zoo(zoo.folder, config, seed, job.folder, bar.advance))
+    job.metrics.update(preprocess_zoo(zoo.folder, config, seed, job))

@@ -1,177 +1,298 @@
 """Align, standardize and tokenize a zoo (Algorithm 1, steps i to iii).
 
 Alignment runs on raw weights: one reference for all splits, the permutation of a run found at its
-last epoch and applied to all of them. Statistics come from the train split.
+last epoch and applied to all of them. Statistics come from the train split. The zoo is worked on in
+shards, first to align and measure each, then to write its tokens; only shards are in memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 import pyarrow.parquet as pq
+import torch
 
-from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
-from sane_core.weights.align import align, match, squared_distance
-from sane_core.weights.files import TokenSet, write_layers, write_tokens
-from sane_core.weights.layers import largest_row, layers_of
-from sane_core.weights.standardize import identity, measure, standardize
-from sane_core.weights.symmetry.derive import groups_of
-from sane_core.weights.symmetry.permute import Permutations, permute
-from sane_core.weights.tokens import lengths_of, positions_of, tokenize
-from sane_core.zoo.files import read_weights
+from sane_core.weights.align import match, squared_distance
+from sane_core.weights.alignment import Alignment, read_alignment, unaligned, write_alignment
+from sane_core.weights.files import read_statistics, write_layers, write_weights
+from sane_core.weights.layers import Layer, largest_row, layers_of_architecture, token_count
+from sane_core.weights.shards import (
+    SPLITS,
+    Shard,
+    Whole,
+    checkpoints_in_memory,
+    one_architecture,
+    reference_of,
+    runs_in_shards,
+)
+from sane_core.weights.standardize import Moments, moments_of, statistics_of
+from sane_core.weights.symmetry.derive import groups_of, symmetries_of
+from sane_core.weights.tokens import lengths_of
+from sane_core.weights.work import Made, Work
 from sane_core.zoo.population.score import logits, stack
 from schemas.config.preprocess import PreprocessConfig
-from schemas.tables import ALIGNMENT
+from schemas.tables import ALIGNMENT, DISTANCES
 
-SPLITS = ("train", "validation", "test")
+IMAGES = 16
+"""Random images that every aligned network must answer as before."""
 
 
-def preprocess_zoo(
-    zoo: Path,
-    config: PreprocessConfig,
-    seed: int,
-    folder: Path,
-    on_split: Callable[[], None] | None = None,
-) -> dict[str, float]:
+def preprocess_zoo(zoo: Path, config: PreprocessConfig, seed: int, work: Work) -> dict[str, float]:
     """Turn a zoo into tokens.
 
     Args:
         zoo: Folder of the zoo stage.
         config: How to align, standardize, tokenize.
         seed: The run's seed.
-        folder: Gets `tokens/split=…/` and `layers`, `alignment` and `checkpoints.parquet`.
-        on_split: Called after each split is written.
+        work: Runs the shards; its folder gets `tokens/split=…/`, `layers`, `alignment`, `distances`
+            and `checkpoints.parquet`.
 
     Returns:
-        Metrics: mean squared distance to the reference before and after alignment, and the largest
-        change of any logit by the permutations found.
+        Metrics: mean squared distance to the reference before and after alignment, the largest
+        change of any logit by the permutations found, relative to the largest logit, share of
+        tokens that real weights fill, and what was found of the symmetries.
+
+    Raises:
+        ValueError: If the zoo has several architectures or no train run, or a permutation changed
+            a network's function.
+    """
+    checkpoints = pq.read_table(zoo / "checkpoints.parquet").sort_by(
+        [("run", "ascending"), ("epoch", "ascending")]
+    )
+    reference = reference_of(checkpoints)
+    whole = Whole(str(zoo), one_architecture(checkpoints), reference, config, seed)
+    network, shards = whole.network, runs_in_shards(whole, checkpoints)
+    layers = layers_of_architecture(network, config.batch_norm)
+    d_t = config.d_t or largest_row(layers)
+
+    aligned = work.map(align_shard, shards, name="align")
+    measured = tuple(
+        str(made.folder)
+        for shard, made in zip(shards, aligned, strict=True)
+        if shard.split == "train"
+    )
+    of_layers = _Measured(whole, measured, layers, d_t)
+    (statistics,) = work.map(merge_moments, [of_layers], name="statistics")
+    parts = [
+        TokenShard(piece, str(made.folder), str(statistics.folder), layers, d_t)
+        for shard, made in zip(shards, aligned, strict=True)
+        for piece in shard.in_pieces(checkpoints_in_memory(network))
+    ]
+    written = work.map(tokenize_shard, parts, name="tokens")
+
+    work.keep(statistics.folder / "layers.parquet", "layers.parquet")
+    _write_joined(work.folder / "alignment.parquet", aligned, ALIGNMENT)
+    _write_joined(work.folder / "distances.parquet", aligned, DISTANCES)
+    _keep_tokens(work, parts, written)
+    _write_checkpoints(work.folder, checkpoints, parts, token_count(layers, d_t))
+    return _metrics(work.folder, whole, layers, d_t) | {
+        "preprocess.largest_logit_change": max(made.value["change"] for made in aligned),
+        "preprocess.aligned_fully": float(np.mean([m.value["converged"] for m in aligned])),
+        "preprocess.constant_layers": statistics.value["constant"],
+    }
+
+
+def align_shard(shard: Shard, folder: Path) -> dict[str, float]:
+    """Match some runs to the reference at their last epoch, and measure the train split's.
+
+    Writes `alignment.parquet`, `distances.parquet` and, for train runs, `moments.npz`.
+
+    Returns:
+        `change`: the largest change of a logit, relative to the largest; `converged`: share of the
+        runs that no further step would bring closer.
 
     Raises:
         ValueError: If a permutation changed a network's function.
     """
-    table = pq.read_table(zoo / "checkpoints.parquet").sort_by(
-        [("run", "ascending"), ("epoch", "ascending")]
-    )
-    architecture = architecture_named(table["architecture"][0].as_py())
-    runs, epochs = (np.unique(table[name].to_numpy()).tolist() for name in ("run", "epoch"))
-    weights = read_weights(zoo / "weights", architecture.shapes(), runs, epochs)
-    groups, layers = groups_of(architecture), layers_of(architecture.shapes())
-    d_t = config.d_t or largest_row(layers)
-
-    last = {name: values[:, -1] for name, values in weights.items()}
-    reference_run = reference_of(table)
-    reference = {name: values[runs.index(reference_run)] for name, values in last.items()}
-    permutations: Permutations = {
-        g.name: np.tile(np.arange(g.size), (len(runs), 1)) for g in groups
-    }
+    whole = shard.whole
+    config, network = whole.config, whole.network
+    groups = groups_of(network)
+    last = whole.read(shard.runs, shard.epochs[-1:], buffers=True)
+    run, epoch = whole.reference
+    reference = {name: w[0] for name, w in whole.read((run,), (epoch,), buffers=True).items()}
+    found, converged = unaligned(groups, shard.runs), np.ones(len(shard.runs), bool)
     if config.align:
-        permutations = match(reference, last, groups, rng_for(seed, "align"), config.max_sweeps)
-    aligned = align(weights, groups, permutations)
-    change = _largest_change(architecture.name, seed, last, permute(last, groups, permutations))
-
-    split_of = dict(zip(table["run"].to_pylist(), table["split"].to_pylist(), strict=True))
-    train = [i for i, run in enumerate(runs) if split_of[run] == "train"]
-    measured = {
-        name: values[train].reshape(-1, *values.shape[2:]) for name, values in aligned.items()
-    }
-    statistics = (
-        measure(measured, layers) if config.standardize == "per_layer" else identity(layers)
-    )
-    for split in SPLITS:
-        chosen = [i for i, run in enumerate(runs) if split_of[run] == split]
-        part = {
-            name: values[chosen].reshape(-1, *values.shape[2:]) for name, values in aligned.items()
-        }
-        tokens = TokenSet(
-            values=tokenize(standardize(part, layers, statistics), layers, d_t),
-            positions=positions_of(layers, d_t),
-            lengths=lengths_of(layers, d_t),
-            runs=np.repeat([runs[i] for i in chosen], len(epochs)),
-            epochs=np.tile(epochs, len(chosen)),
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        matching = match(
+            reference, last, groups, whole.seed, config.max_sweeps, config.signs, device
         )
-        path = folder / "tokens" / f"split={split}"
-        path.mkdir(parents=True)
-        write_tokens(path / "part-00000.parquet", tokens)
-        if on_split:
-            on_split()
-    write_layers(folder / "layers.parquet", architecture.name, layers, d_t, statistics)
-    _write_alignment(folder / "alignment.parquet", runs, permutations)
-    _write_checkpoints(
-        folder / "checkpoints.parquet", table, sum(layer.tokens(d_t) for layer in layers)
-    )
-    before = squared_distance(reference, last).mean()
-    after = squared_distance(
-        reference, {name: values[:, -1] for name, values in aligned.items()}
-    ).mean()
-    fill = float(lengths_of(layers, d_t).mean() / d_t)
-    return {
-        "preprocess.squared_distance.before": float(before),
-        "preprocess.squared_distance.after": float(after),
-        "preprocess.largest_logit_change": change,
-        "preprocess.fill_rate": fill,
-        "preprocess.reference_run": float(reference_run),
-    }
+        found = Alignment(shard.runs, matching.permutations, matching.signs)
+        converged = matching.converged
+    runs = np.array(shard.runs)
+    moved = found.apply(last, runs, groups)
+    write_alignment(folder / "alignment.parquet", found)
+    trained = {name: reference[name] for name in network.shapes()}
+    distances = [pa.array(squared_distance(trained, weights)) for weights in (last, moved)]
+    columns = [pa.array(runs, pa.int32()), pa.array([shard.split] * len(runs)), *distances]
+    pq.write_table(pa.table(columns, schema=DISTANCES), folder / "distances.parquet")
+    if shard.split == "train":
+        _measure(shard, found, folder / "moments.npz")
+    return {"change": _largest_change(whole, last, moved), "converged": float(converged.mean())}
 
 
-def reference_of(checkpoints: pa.Table) -> int:
-    """Return the train run with the median final test accuracy: the reference of the zoo.
+@dataclass(frozen=True)
+class _Measured:
+    """The measured train shards of a zoo.
 
-    Test accuracy is a property of the checkpoint here, not a quantity selected on; the median only
-    names a typical run.
+    Attributes:
+        whole: The zoo.
+        folders: Folders with `moments.npz`.
+        layers: Layers of the architecture.
+        d_t: Token size.
     """
-    last = pa.compute.equal(checkpoints["epoch"], pa.compute.max(checkpoints["epoch"]))
-    train = pa.compute.equal(checkpoints["split"], "train")
-    final = checkpoints.filter(pa.compute.and_(last, train))
-    ranked = final.sort_by([("test_accuracy", "ascending"), ("run", "ascending")])
-    return int(ranked["run"][len(ranked) // 2].as_py())
+
+    whole: Whole
+    folders: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    d_t: int
+
+
+def merge_moments(measured: _Measured, folder: Path) -> dict[str, float]:
+    """Put together what was measured of all train shards, into `layers.parquet`."""
+    parts = []
+    for name in measured.folders:
+        with np.load(Path(name) / "moments.npz", allow_pickle=False) as arrays:
+            parts.append(Moments(**arrays))
+    whole, layers = measured.whole, measured.layers
+    statistics = statistics_of(parts, layers, whole.config.standardize)
+    write_layers(folder / "layers.parquet", whole.network.name, layers, measured.d_t, statistics)
+    return {"constant": float(len(statistics.constant))}
+
+
+@dataclass(frozen=True)
+class TokenShard:
+    """One part of a split's tokens.
+
+    Attributes:
+        shard: Its runs and epochs.
+        alignment: Folder with their `alignment.parquet`.
+        statistics: Folder with `layers.parquet`.
+        layers: Layers of the architecture.
+        d_t: Token size.
+    """
+
+    shard: Shard
+    alignment: str
+    statistics: str
+    layers: tuple[Layer, ...]
+    d_t: int
+
+
+def tokenize_shard(part: TokenShard, folder: Path) -> None:
+    """Align, standardize and tokenize some checkpoints into `part.parquet`."""
+    shard = part.shard
+    found = read_alignment(Path(part.alignment) / "alignment.parquet")
+    write_weights(
+        folder / "part.parquet",
+        _aligned(shard, found),
+        part.layers,
+        part.d_t,
+        read_statistics(Path(part.statistics) / "layers.parquet"),
+        np.repeat(shard.runs, len(shard.epochs)),
+        np.tile(shard.epochs, len(shard.runs)),
+        shard.whole.config.dtype,
+    )
+
+
+def _aligned(shard: Shard, found: Alignment) -> dict[str, np.ndarray]:
+    """Read and align checkpoints: entry -> float32 [runs · epochs, ...], run by run."""
+    whole = shard.whole
+    weights = whole.read(shard.runs, shard.epochs)
+    entries = [
+        replace(group, axes=tuple(a for a in group.axes if a.entry in weights))
+        for group in groups_of(whole.network)
+    ]
+    return found.apply(weights, np.repeat(shard.runs, len(shard.epochs)), entries)
+
+
+def _measure(shard: Shard, found: Alignment, path: Path) -> None:
+    """Measure every checkpoint of a shard, a piece in memory at a time."""
+    whole = shard.whole
+    layers = layers_of_architecture(whole.network, whole.config.batch_norm)
+    parts = [
+        moments_of(
+            _aligned(piece, found),
+            layers,
+            np.repeat(piece.runs, len(piece.epochs)),
+            np.tile(piece.epochs, len(piece.runs)),
+        )
+        for piece in shard.in_pieces(checkpoints_in_memory(whole.network))
+    ]
+    names = [field.name for field in fields(Moments)]
+    joined: Any = {n: np.concatenate([getattr(part, n) for part in parts]) for n in names}
+    np.savez(path, **joined)
 
 
 def _largest_change(
-    name: str,
-    seed: int,
+    whole: Whole,
     before: dict[str, np.ndarray],
     after: dict[str, np.ndarray],
     tolerance: float = 1e-4,
 ) -> float:
-    """Return the largest |Δ logit| on random images: aligned, it is the same function."""
-    import torch
-
-    architecture = architecture_named(name)
-    rng = rng_for(seed, "verify")
-    pixels = torch.from_numpy(rng.random((64, *architecture.input_shape), np.float32))
+    """Return the largest |Δ logit| on random images, relative to the largest |logit|."""
+    network = whole.network
+    rng = rng_for(whole.seed, "verify")
+    pixels = torch.from_numpy(rng.random((IMAGES, *network.input_shape), np.float32))
     with torch.no_grad():
-        outputs = [
-            logits(architecture, stack(architecture, weights), pixels)
-            for weights in (before, after)
-        ]
-    change = float((outputs[0] - outputs[1]).abs().max())
-    if change > tolerance * max(1.0, float(outputs[0].abs().max())):
+        outputs = [logits(network, stack(network, each), pixels) for each in (before, after)]
+    largest = float(outputs[0].abs().max())
+    change = float((outputs[0] - outputs[1]).abs().max()) / (largest or 1.0)
+    if not change <= tolerance:
         raise ValueError(
-            f"alignment must keep the function, but a logit of {name} changed by {change}"
+            f"alignment must keep the function, but a logit of {network.name} changed by {change} "
+            "of the largest"
         )
     return change
 
 
-def _write_alignment(path: Path, runs: list[int], permutations: Permutations) -> None:
-    rows = [
-        {"run": run, "group": name, "permutation": values[i].tolist()}
-        for name, values in permutations.items()
-        for i, run in enumerate(runs)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=ALIGNMENT), path, compression="zstd")
+def _write_joined(path: Path, made: Sequence[Made], schema: pa.Schema) -> None:
+    """Join the shards' tables of this name, by run."""
+    tables = [pq.read_table(each.folder / path.name, schema=schema) for each in made]
+    joined = pa.concat_tables(tables).combine_chunks()
+    order = np.argsort(joined["run"].to_numpy(), kind="stable")
+    pq.write_table(joined.take(pa.array(order)), path, compression="zstd")
 
 
-def _write_checkpoints(path: Path, table: pa.Table, tokens: int) -> None:
-    """Add each checkpoint's first and last row in its split's tokens, sorted by (epoch, run)."""
-    first = np.empty(len(table), np.int64)
-    split = np.asarray(table["split"].to_pylist())
-    order = np.lexsort((table["run"].to_numpy(), table["epoch"].to_numpy()))
-    for name in SPLITS:
-        rows = order[split[order] == name]
-        first[rows] = np.arange(len(rows)) * tokens
+def _keep_tokens(work: Work, parts: Sequence[TokenShard], written: Sequence[Made]) -> None:
+    counts = dict.fromkeys(SPLITS, 0)
+    for part, made in zip(parts, written, strict=True):
+        split = part.shard.split
+        name = f"tokens/split={split}/part-{counts[split]:05d}.parquet"
+        work.keep(made.folder / "part.parquet", name)
+        counts[split] += 1
+
+
+def _write_checkpoints(
+    folder: Path, table: pa.Table, parts: Sequence[TokenShard], tokens: int
+) -> None:
+    """Add each checkpoint's first and last row among its split's tokens, part by part."""
+    rows: dict[tuple[int, int], int] = {}
+    filled = dict.fromkeys(SPLITS, 0)
+    for part in parts:
+        shard = part.shard
+        for epoch in shard.epochs:
+            for run in shard.runs:
+                rows[run, epoch] = filled[shard.split]
+                filled[shard.split] += tokens
+    pairs = zip(table["run"].to_pylist(), table["epoch"].to_pylist(), strict=True)
+    first = np.array([rows[pair] for pair in pairs], np.int64)
     for name, values in (("first_token", first), ("last_token", first + tokens - 1)):
         table = table.set_column(table.schema.get_field_index(name), name, pa.array(values))
-    pq.write_table(table, path, compression="zstd")
+    pq.write_table(table, folder / "checkpoints.parquet", compression="zstd")
+
+
+def _metrics(folder: Path, whole: Whole, layers: tuple[Layer, ...], d_t: int) -> dict[str, float]:
+    distances = pq.read_table(folder / "distances.parquet")
+    symmetries = symmetries_of(whole.network)
+    return {
+        "preprocess.squared_distance.before": float(np.mean(distances["before"].to_numpy())),
+        "preprocess.squared_distance.after": float(np.mean(distances["after"].to_numpy())),
+        "preprocess.fill_rate": float(lengths_of(layers, d_t).mean() / d_t),
+        "preprocess.reference_run": float(whole.reference[0]),
+        "preprocess.groups": float(len(symmetries.groups)),
+        "preprocess.units": float(sum(group.size for group in symmetries.groups)),
+    }

@@ -1,0 +1,154 @@
+"""Cut a zoo into shards that fit into memory, whatever its size.
+
+Shards depend on the zoo and the size of its networks alone, so that results do not depend on who
+runs them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sane_core.architectures.architecture import Architecture
+from sane_core.architectures.registry import architecture_named
+from sane_core.zoo.files import read_weights
+from schemas.config.preprocess import PreprocessConfig
+
+SHARD_BYTES = 128 * 2**20
+"""Bytes of weights in a shard, except where one checkpoint has more."""
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What all shards of a zoo share.
+
+    Attributes:
+        zoo: Folder of the zoo.
+        architecture: Name of its architecture.
+        reference: (run, epoch) that all are aligned to.
+        config: How to align, standardize, tokenize.
+        seed: The run's seed.
+    """
+
+    zoo: str
+    architecture: str
+    reference: tuple[int, int]
+    config: PreprocessConfig
+    seed: int
+
+    @property
+    def network(self) -> Architecture:
+        """The architecture."""
+        return architecture_named(self.architecture)
+
+    def read(
+        self, runs: tuple[int, ...], epochs: tuple[int, ...], buffers: bool = False
+    ) -> dict[str, np.ndarray]:
+        """Read checkpoints: entry -> float32 [runs · epochs, ...], run by run."""
+        shapes = self.network.shapes() | (self.network.buffers() if buffers else {})
+        weights = read_weights(Path(self.zoo) / "weights", shapes, runs, epochs)
+        return {name: values.reshape(-1, *values.shape[2:]) for name, values in weights.items()}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some runs of one split, all of which have these epochs.
+
+    Attributes:
+        whole: What it is a part of.
+        split: Their split.
+        runs: Ascending.
+        epochs: Ascending.
+    """
+
+    whole: Whole
+    split: str
+    runs: tuple[int, ...]
+    epochs: tuple[int, ...]
+
+    def in_pieces(self, size: int) -> Iterator["Shard"]:
+        """Cut the epochs so that a piece has at most so many checkpoints, or one epoch."""
+        step = max(1, size // len(self.runs))
+        for start in range(0, len(self.epochs), step):
+            yield Shard(self.whole, self.split, self.runs, self.epochs[start : start + step])
+
+
+def checkpoints_in_memory(architecture: Architecture) -> int:
+    """Return how many checkpoints make a shard."""
+    return max(1, SHARD_BYTES // (4 * architecture.parameter_count()))
+
+
+def runs_in_shards(whole: Whole, checkpoints: pa.Table) -> list[Shard]:
+    """Cut every split into runs of equal epochs whose checkpoints fit into memory together.
+
+    Args:
+        whole: What is cut.
+        checkpoints: The zoo's checkpoints table.
+    """
+    fit = checkpoints_in_memory(whole.network)
+    shards = []
+    for split in SPLITS:
+        rows = checkpoints.filter(pc.equal(checkpoints["split"], split))
+        for epochs, runs in _by_epochs(rows):
+            step = max(1, fit // len(epochs))
+            shards += [
+                Shard(whole, split, runs[start : start + step], epochs)
+                for start in range(0, len(runs), step)
+            ]
+    return shards
+
+
+def _by_epochs(rows: pa.Table) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Yield (epochs, the runs that have just these), ascending."""
+    of_run: dict[int, list[int]] = {}
+    for run, epoch in zip(rows["run"].to_pylist(), rows["epoch"].to_pylist(), strict=True):
+        of_run.setdefault(run, []).append(epoch)
+    having = sorted((tuple(sorted(epochs)), run) for run, epochs in of_run.items())
+    for epochs, group in groupby(having, key=lambda pair: pair[0]):
+        yield epochs, tuple(run for _, run in group)
+
+
+def one_architecture(checkpoints: pa.Table) -> str:
+    """Return the architecture of all checkpoints.
+
+    Raises:
+        ValueError: If there are several.
+    """
+    names: list[Any] = sorted(checkpoints["architecture"].unique().to_pylist())
+    if len(names) != 1:
+        raise ValueError(
+            "a zoo must be of one architecture to be cut into tokens, got "
+            f"{', '.join(names)}; ingest each on its own (architecture: NAME)"
+        )
+    return str(names[0])
+
+
+def reference_of(checkpoints: pa.Table) -> tuple[int, int]:
+    """Return (run, last epoch) of the train run with the median final test accuracy.
+
+    Test accuracy is a property of the checkpoint here, not a quantity selected on; the median only
+    names a typical run. Where it is unknown, the median is that of the runs' numbers.
+
+    Raises:
+        ValueError: If there is no train run.
+    """
+    ordered = checkpoints.sort_by([("run", "ascending"), ("epoch", "ascending")])
+    train = ordered.filter(pc.equal(ordered["split"], "train"))
+    if not len(train):
+        raise ValueError(
+            "a zoo must have train runs to be aligned and standardized by, got none; it takes at "
+            "least 3 runs that are no copies of each other to have a train split"
+        )
+    train = train.select(["run", "epoch", "test_accuracy"])
+    of_run = dict(zip(train["run"].to_pylist(), train["epoch"].to_pylist(), strict=True))
+    last = pc.equal(train["epoch"], pa.array([of_run[run] for run in train["run"].to_pylist()]))
+    ranked = train.filter(last).sort_by([("test_accuracy", "ascending"), ("run", "ascending")])
+    middle = ranked.slice(len(ranked) // 2, 1)
+    return int(middle["run"][0].as_py()), int(middle["epoch"][0].as_py())
