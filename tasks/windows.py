@@ -3,8 +3,7 @@
 import pyarrow.parquet as pq
 
 from sane_core.architectures.registry import architecture_named
-from sane_core.weights.files import read_tokens
-from sane_core.weights.layers import layers_of
+from sane_core.weights.files import read_layers, read_tokens
 from sane_core.weights.symmetry.derive import groups_of
 from sane_core.windows.beton import verify_beton
 from sane_core.windows.compile import cut_windows, facts_of, write_facts
@@ -31,7 +30,7 @@ def compile_windows(job: Job, config: WindowsConfig, seed: int, tokens: OpenArti
             chosen = read_tokens(tokens.folder / "tokens", split, epochs)
             windows, covered = cut_windows(
                 chosen,
-                layers_of(architecture.shapes()),
+                read_layers(tokens.file("layers.parquet")),
                 groups_of(architecture),
                 config,
                 seed,

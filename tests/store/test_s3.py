@@ -213,7 +213,8 @@ def test_stages_make_the_same_there(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     chosen = ImagesConfig(train=64, validation=20, test=20)
-    recipe = ZooStage.of(ZooConfig(members=8, epochs=1))
+    # Which way is fastest may be measured differently twice, and last bits differ between ways.
+    recipe = ZooStage.of(ZooConfig(members=8, epochs=1, way="patches"))
 
     def run(store: str) -> list[str]:
         place = Place(store=store, seed=0)
