@@ -156,22 +156,26 @@ class _Sequence:
 
     def tokens(self, folder: Path) -> None:
         from sane_core.weights.preprocess import preprocess_zoo
+        from sane_core.weights.work import PlainWork
 
+        work = PlainWork(folder, self._scratch("tokens"))
         self.metrics |= preprocess_zoo(
-            self.root / "zoo", self.config.preprocess, self.config.seed, folder
+            self.root / "zoo", self.config.preprocess, self.config.seed, work
         )
 
     def windows(self, folder: Path) -> None:
         from sane_core.architectures.registry import architecture_named
-        from sane_core.weights.files import read_tokens
-        from sane_core.weights.layers import layers_of
-        from sane_core.weights.symmetry import groups_of
+        from sane_core.weights.files import read_layers, read_tokens
+        from sane_core.weights.symmetry.derive import groups_of
         from sane_core.windows.beton import verify_beton
         from sane_core.windows.compile import cut_windows
         from sane_core.windows.write import write_beton
 
         architecture = architecture_named(self.recipe.architecture)
-        layers, groups = layers_of(architecture.shapes()), groups_of(architecture)
+        layers, groups = (
+            read_layers(self.root / "tokens" / "layers.parquet"),
+            groups_of(architecture),
+        )
         settings, seed = self.config.windows, self.config.seed
         for split in ("train", "validation"):
             tokens = read_tokens(self.root / "tokens" / "tokens", split, self.epochs)

@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from sane_core.reporting import figures, generation_figures, tables
+from sane_core.architectures.registry import architecture_named
+from sane_core.reporting import (
+    figures,
+    generation_figures,
+    tables,
+    weights_figures,
+    weights_tables,
+)
 from sane_core.reporting.canvas import save
 from sane_core.reporting.table import Table, write_tables
+from sane_core.weights.symmetry.derive import symmetries_of
 
 REFERENCES = ("prompts", "prompts_selected")
 """Marks beside the curves of the front."""
@@ -49,9 +58,11 @@ def draw_report(sources: ReportSources, folder: Path) -> None:
         folder: Gets `figures/<name>.png` and `tables.json`.
 
     Raises:
-        ValueError: If the metrics of the alignment are missing.
+        ValueError: If metrics of the preprocess stage are missing.
     """
     drawn, written = _of_the_model(sources)
+    add_figures, add_tables = _of_the_weights(sources)
+    drawn, written = drawn | add_figures, written | add_tables
     if sources.probe:
         add_figures, add_tables = _of_the_probes(sources.probe)
         drawn, written = drawn | add_figures, written | add_tables
@@ -66,15 +77,35 @@ def draw_report(sources: ReportSources, folder: Path) -> None:
 
 def _of_the_model(sources: ReportSources) -> tuple[dict[str, Figure], dict[str, Table]]:
     checkpoints = pl.read_parquet(sources.zoo / "checkpoints.parquet")
-    layers = pl.read_parquet(sources.tokens / "layers.parquet")
-    before = _metric(sources, "preprocess.squared_distance.before")
-    after = _metric(sources, "preprocess.squared_distance.after")
     drawn = {
         "zoo_accuracy": figures.zoo_accuracy(checkpoints),
-        "alignment": figures.alignment(before, after, layers),
         "pretraining": figures.pretraining(pl.read_parquet(sources.model / "history.parquet")),
     }
     return drawn, {"zoo": tables.zoo_table(checkpoints)}
+
+
+def _of_the_weights(sources: ReportSources) -> tuple[dict[str, Figure], dict[str, Table]]:
+    layers = pl.read_parquet(sources.tokens / "layers.parquet")
+    d_t = _token_size(sources.tokens / "tokens")
+    distances = pl.read_parquet(sources.tokens / "distances.parquet")
+    drawn = {
+        "alignment": weights_figures.alignment(distances),
+        "distributions": weights_figures.distributions(layers),
+        "fill": weights_figures.fill(layers, d_t),
+    }
+    network = architecture_named(layers["architecture"][0])
+    fixed = weights_tables.fixed_table(symmetries_of(network).fixed)
+    written = {
+        "alignment": weights_tables.alignment_table(sources.metrics),
+        "tokens": weights_tables.tokens_table(layers, d_t, sources.metrics),
+    }
+    return drawn, written | ({"fixed": fixed} if fixed else {})
+
+
+def _token_size(folder: Path) -> int:
+    """Read d_t off the schema of any part of the tokens."""
+    part = min(folder.glob("split=*/*.parquet"))
+    return int(pq.read_schema(part).field("values").type.list_size)
 
 
 def _of_the_probes(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:
@@ -115,9 +146,3 @@ def _of_the_generation(folder: Path) -> tuple[dict[str, Figure], dict[str, Table
         "novelty": tables.novelty_table(samples),
     }
     return drawn, written
-
-
-def _metric(sources: ReportSources, name: str) -> float:
-    if name not in sources.metrics:
-        raise ValueError(f"the report needs the metric {name}, got {sorted(sources.metrics)}")
-    return sources.metrics[name]

@@ -3,7 +3,6 @@
 Equal data give equal bytes; nothing is read from or written to disk here.
 """
 
-import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,7 +22,6 @@ from sane_core.reporting.names import (
     FEATURES,
     GREY,
     ORANGE,
-    SILVER,
     SKY,
     TARGETS,
     in_order,
@@ -71,32 +69,6 @@ def _band_over_epochs(
         rows["epoch"], rows["low"], rows["high"], color=colour, alpha=0.18, linewidth=0
     )
     axes.plot(rows["epoch"], rows["mean"], color=colour, linewidth=2, label=label)
-
-
-def alignment(before: float, after: float, layers: pl.DataFrame) -> Figure:
-    """Draw the distance to the reference before and after alignment, and each layer's spread.
-
-    Args:
-        before: Mean squared distance of a run's weights to the reference's, as trained.
-        after: The same after alignment.
-        layers: The layers table.
-    """
-    figure, (distance, spread) = canvas(3.4, (1, 2), width_ratios=[2, 3])
-    bars = distance.bar(["as trained", "aligned"], [before, after], color=[SILVER, BLUE], width=0.6)
-    distance.bar_label(bars, fmt="%.1f", fontsize=SMALL, color=INK, padding=2)
-    distance.margins(y=0.12)
-    distance.grid(False, axis="x")
-    entitle(distance, "Distance to the reference", "", "mean squared distance")
-    layers = layers.sort("l")
-    labels = [f"{row['name']} ({row['tokens']} tokens)" for row in layers.iter_rows(named=True)]
-    bars = spread.barh(np.arange(len(labels)), layers["std"], color=BLUE, height=0.6)
-    spread.bar_label(bars, fmt="%.3f", fontsize=SMALL, color=INK, padding=3)
-    spread.set_yticks(np.arange(len(labels)), labels)
-    spread.invert_yaxis()
-    spread.margins(x=0.14)
-    spread.grid(False, axis="y")
-    entitle(spread, "Spread of the weights per layer", "standard deviation, train runs")
-    return figure
 
 
 def pretraining(history: pl.DataFrame) -> Figure:

@@ -29,19 +29,22 @@ sys.modules["prefect"] = sys.modules["mlflow"] = None
 from pathlib import Path
 from sane_core.images.prepare import prepare
 from sane_core.weights.preprocess import preprocess_zoo
+from sane_core.weights.work import PlainWork
 from sane_core.zoo.build import train_zoo
 from schemas.config.images import ImagesConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.config.zoo import ZooConfig
 
-for name in ("images", "zoo", "scratch", "tokens"):
+for name in ("images", "zoo", "scratch", "tokens", "shards"):
     Path(name).mkdir()
 recipe = ZooConfig(
     members=8, epochs=1, images=ImagesConfig(train=64, validation=20, test=20)
 )
 prepare(recipe.images, Path("data"), 0, Path("images"))
 train_zoo(recipe, Path("images"), 0, Path("zoo"), Path("scratch"))
-metrics = preprocess_zoo(Path("zoo"), PreprocessConfig(), 0, Path("tokens"))
+metrics = preprocess_zoo(
+    Path("zoo"), PreprocessConfig(), 0, PlainWork(Path("tokens"), Path("shards"))
+)
 print(metrics["preprocess.squared_distance.after"] < metrics["preprocess.squared_distance.before"])
 """
 

@@ -118,7 +118,8 @@ def _write_layers(folder: Path, rng: np.random.Generator) -> None:
     frame = pl.DataFrame(rows).with_columns(
         architecture=pl.lit("digits-cnn"), has_bias=pl.lit(True)
     )
-    frame = frame.with_columns(c_out=pl.col("tokens"), c_r=pl.lit(9)).select(LAYERS.names)
+    frame = frame.with_columns(c_out=pl.col("tokens"), c_r=pl.lit(9))
+    frame = frame.select(name for name in LAYERS.names if name in frame.columns)
     frame.write_parquet(folder / "layers.parquet")
 
 
