@@ -7,14 +7,13 @@ ingestion cannot do less, but may do it on several cores.
 
 import hashlib
 import json
-import multiprocessing
 import shutil
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
+from shared.apart import apart
 from shared.rows import Row, benchmark, median
 
 from sane_core.architectures.registry import architecture_named
@@ -75,19 +74,14 @@ def _rates(
 
 def _apart(zoo: Path, small: Path) -> tuple[float, float]:
     """Return the seconds and the peak memory (MB) of an ingestion in a new process."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_ingest, zoo, small).result()
+    return apart(_ingest, zoo, small)
 
 
-def _ingest(zoo: Path, small: Path) -> tuple[float, float]:
+def _ingest(zoo: Path, small: Path) -> float:
     _ingest_into_nothing(small)
     start = time.perf_counter()
     _ingest_into_nothing(zoo)
-    seconds = time.perf_counter() - start
-    status = Path("/proc/self/status").read_text().splitlines()
-    (peak,) = (line.split()[1] for line in status if line.startswith("VmHWM:"))
-    return seconds, int(peak) / 1e3
+    return time.perf_counter() - start
 
 
 def _ingest_into_nothing(zoo: Path) -> None:

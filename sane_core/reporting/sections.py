@@ -39,13 +39,31 @@ SECTIONS = (
         "alignment",
         "Alignment (§2)",
         "Units of a hidden layer can be reordered without changing what a network computes. "
-        "Alignment orders every network like one reference; the shorter the distance that is left, "
-        "the more alike the networks look. Each layer is then standardized by the spread on the "
-        "right, so that no layer dominates the loss.",
+        "Alignment orders every network like one reference, at its last epoch. A point on the "
+        "dashed diagonal came no closer; the further below it, the more alike the two networks "
+        "look. Validation and test runs are aligned like train runs and should come as close. "
+        "What is left is not order: trained from other starts, networks differ otherwise too.",
         {
-            "alignment": "Mean squared distance to the reference network before and after "
-            "alignment, and the standard deviation of the weights of each layer."
+            "alignment": "Squared distance of every run to the reference network, aligned over as "
+            "trained, and the share of the distance that is left, cumulated over runs, by split."
         },
+        ("alignment", "fixed"),
+    ),
+    Section(
+        "tokens",
+        "From weights to tokens (§2)",
+        "Each layer is shifted and scaled by what its weights in train runs are like, so that no "
+        "layer dominates the loss. Ranges that reach far beyond the spread are rare large weights, "
+        "which standardization keeps. A row of weights is cut into tokens and its last token "
+        "padded: wide rows set the token size, so narrow layers are mostly padding, which costs "
+        "computing but never enters the loss.",
+        {
+            "distributions": "Smallest and largest weight, mean and standard deviation of each "
+            "layer, before and after standardization.",
+            "fill": "Share of real weights among the values of each layer's tokens, and real "
+            "weights and padding of each layer as numbers of values.",
+        },
+        ("tokens",),
     ),
     Section(
         "pretraining",

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sane_core.reporting.draw import ReportSources, draw_report
-from schemas.tables import CHECKPOINTS, LAYERS
+from schemas.tables import CHECKPOINTS, DISTANCES, LAYERS, tokens_schema
 
 EPOCHS = 6
 SPLITS = ("train",) * 5 + ("validation",) * 2 + ("test",) * 2
@@ -49,7 +49,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> ReportSources:
     rng = np.random.default_rng(0)
     for name, write in (
         ("zoo", _write_zoo),
-        ("tokens", _write_layers),
+        ("tokens", _write_tokens),
         ("model", _write_history),
         ("probe", _write_probes),
         ("generation", _write_generation),
@@ -59,6 +59,12 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> ReportSources:
     metrics = {
         "preprocess.squared_distance.before": 80.5,
         "preprocess.squared_distance.after": 53.25,
+        "preprocess.groups": 4.0,
+        "preprocess.units": 38.0,
+        "preprocess.fill_rate": 0.7843,
+        "preprocess.constant_layers": 1.0,
+        "preprocess.aligned_fully": 0.875,
+        "preprocess.largest_logit_change": 1.9616e-6,
         "pretrain.validation_reconstruction": 0.039,
         "pretrain.latents_per_weight": 1.96,
         "pretrain.parameters": 1_430_000.0,
@@ -108,19 +114,27 @@ def _write_zoo(folder: Path, rng: np.random.Generator) -> None:
     pq.write_table(table, folder / "checkpoints.parquet")
 
 
-def _write_layers(folder: Path, rng: np.random.Generator) -> None:
-    del rng
-    names = {"conv1": (8, 0.31), "conv2": (6, 0.22), "fc1": (20, 0.19), "fc2": (10, 0.27)}
-    rows = [
-        {"l": i, "name": name, "tokens": tokens, "mean": 0.0, "std": std}
-        for i, (name, (tokens, std)) in enumerate(names.items())
+def _write_tokens(folder: Path, rng: np.random.Generator) -> None:
+    names = {"conv1": (8, 25, 0.31), "conv2": (6, 50, 0.22), "fc1": (20, 36, 0), "fc2": (10, 20, 1)}
+    layers = [
+        {"architecture": "digits-cnn", "l": i, "name": name, "weight": f"{name}.weight"}
+        | {"bias": f"{name}.bias", "has_bias": True, "shape": [c_out, c_r]}
+        | {"c_out": c_out, "c_r": c_r, "tokens": c_out, "mean": 0.1, "std": std}
+        | {"minimum": 0.1 - 4 * std, "maximum": 0.1 + 5 * std, "offset": 0.1, "scale": std or 1.0}
+        | {"variance": float(std > 0)}
+        for i, (name, (c_out, c_r, std)) in enumerate(names.items())
     ]
-    frame = pl.DataFrame(rows).with_columns(
-        architecture=pl.lit("digits-cnn"), has_bias=pl.lit(True)
-    )
-    frame = frame.with_columns(c_out=pl.col("tokens"), c_r=pl.lit(9))
-    frame = frame.select(name for name in LAYERS.names if name in frame.columns)
-    frame.write_parquet(folder / "layers.parquet")
+    before = 80 * rng.random(len(SPLITS)).round(3) * (np.arange(len(SPLITS)) > 0)
+    distances = [
+        {"run": run, "split": split, "before": before[run], "after": 0.6 * before[run]}
+        for run, split in enumerate(SPLITS)
+    ]
+    pq.write_table(pa.Table.from_pylist(layers, schema=LAYERS), folder / "layers.parquet")
+    pq.write_table(pa.Table.from_pylist(distances, schema=DISTANCES), folder / "distances.parquet")
+    for split in set(SPLITS):
+        part = folder / "tokens" / f"split={split}" / "part-00000.parquet"
+        part.parent.mkdir(parents=True)
+        pq.write_table(tokens_schema(51).empty_table(), part)
 
 
 def _write_history(folder: Path, rng: np.random.Generator) -> None:

@@ -12,8 +12,10 @@ from sane_core.reporting.table import read_tables
 
 FIGURES = {
     "zoo_accuracy",
-    "alignment",
     "pretraining",
+    "alignment",
+    "distributions",
+    "fill",
     "probe_r2",
     "predictions",
     "finetuning",
@@ -34,7 +36,9 @@ def page_of(report: Path, sources: ReportSources, out: Path, **provenance: str) 
 def test_every_figure_and_table_is_drawn(report: Path) -> None:
     assert {path.stem for path in (report / "figures").glob("*.png")} == FIGURES
     tables = read_tables(report / "tables.json")
-    assert list(tables) == ["zoo", "probes", "probe_choices", "accuracy", "novelty"]
+    of_weights = ["alignment", "tokens"]
+    of_experiments = ["probes", "probe_choices", "accuracy", "novelty"]
+    assert list(tables) == ["zoo", *of_weights, *of_experiments]
 
 
 def test_equal_data_give_equal_bytes(report: Path, sources: ReportSources, tmp_path: Path) -> None:
@@ -56,12 +60,12 @@ def test_an_experiment_that_was_not_run_is_left_out(
     report_without_experiments: Path, sources: ReportSources, tmp_path: Path
 ) -> None:
     drawn = {path.stem for path in (report_without_experiments / "figures").glob("*.png")}
-    assert drawn == {"zoo_accuracy", "alignment", "pretraining"}
+    assert drawn == {"zoo_accuracy", "alignment", "distributions", "fill", "pretraining"}
     page = page_of(report_without_experiments, sources, tmp_path)
     assert 'id="digits-cnn-pretraining"' in page
     assert "#digits-cnn-probing" not in page
     assert 'id="digits-cnn-generation"' not in page
-    assert page.count("<img") == 3
+    assert page.count("<img") == 5
 
 
 def test_a_missing_metric_is_named(sources: ReportSources, tmp_path: Path) -> None:
@@ -92,7 +96,7 @@ def test_every_link_of_the_contents_leads_somewhere(
 ) -> None:
     page = page_of(report, sources, tmp_path)
     targets = re.findall(r'href="#([^"]*)"', page)
-    assert len(targets) == 6
+    assert len(targets) == 7
     assert all(f'id="{target}"' in page for target in targets)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from shared.plain_tokens import plain_tokenize
-from shared.rows import Row, alternate, benchmark
+from shared.rows import Row, alternate
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
@@ -37,7 +37,7 @@ LAYER = 3
 Weights = dict[str, np.ndarray]
 
 
-def measure_all(quick: bool) -> list[Row]:
+def measure_tokens(quick: bool) -> list[Row]:
     repeats = 9 if quick else 31
     return _cutting(repeats) + _views(repeats) + (_zoo(125, 1) if quick else _zoo(500, 2))
 
@@ -189,7 +189,3 @@ def _network(name: str, models: int = 1, seed: int = 0) -> tuple[Weights, tuple[
         for entry, shape in (architecture.shapes() | architecture.buffers()).items()
     }
     return weights, layers_of_architecture(architecture)
-
-
-if __name__ == "__main__":
-    benchmark(__doc__, measure_all)

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import torch
 from shared.plain_alignment import inner_product, match_plainly, resnet18_groups
-from shared.rows import Row, alternate, benchmark, median
+from shared.rows import Row, alternate, median
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
@@ -33,7 +33,7 @@ Weights = dict[str, np.ndarray]
 Groups = Sequence[PermutationGroup]
 
 
-def measure(quick: bool) -> list[Row]:
+def measure_alignment(quick: bool) -> list[Row]:
     reference = _first(_resnets(1, 0))
     groups = resnet18_groups()
     draws: dict[str, Callable[[int], Weights]] = {
@@ -148,7 +148,3 @@ def _devices() -> list[str]:
 
 def _first(weights: Weights) -> Weights:
     return {name: values[0] for name, values in weights.items()}
-
-
-if __name__ == "__main__":
-    benchmark(__doc__, measure)
