@@ -42,7 +42,8 @@ SECTIONS = (
         "Alignment orders every network like one reference, at its last epoch. A point on the "
         "dashed diagonal came no closer; the further below it, the more alike the two networks "
         "look. Validation and test runs are aligned like train runs and should come as close. "
-        "What is left is not order: trained from other starts, networks differ otherwise too.",
+        "What is left need not be order: networks from other starts differ otherwise too, and the "
+        "search ends where no single step helps, which is not always the best order.",
         {
             "alignment": "Squared distance of every run to the reference network, aligned over as "
             "trained, and the share of the distance that is left, cumulated over runs, by split."
@@ -53,10 +54,11 @@ SECTIONS = (
         "tokens",
         "From weights to tokens (§2)",
         "Each layer is shifted and scaled by what its weights in train runs are like, so that no "
-        "layer dominates the loss. Ranges that reach far beyond the spread are rare large weights, "
-        "which standardization keeps. A row of weights is cut into tokens and its last token "
-        "padded: wide rows set the token size, so narrow layers are mostly padding, which costs "
-        "computing but never enters the loss.",
+        "layer dominates the loss; unless that is switched off, then both sides are the same. "
+        "Ranges that reach far beyond the spread are rare large weights, which standardization "
+        "keeps. A row of weights is cut into tokens and its last token padded: where wide rows set "
+        "the token size, narrow layers are mostly padding, which costs computing but never enters "
+        "the loss.",
         {
             "distributions": "Smallest and largest weight, mean and standard deviation of each "
             "layer, before and after standardization.",

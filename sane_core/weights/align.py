@@ -17,7 +17,6 @@ import torch
 
 from sane_core.weights.descent import Descent, Matching
 from sane_core.weights.symmetry.groups import Axis, PermutationGroup
-from sane_core.weights.symmetry.permute import Permutations, Signs, permute
 
 SHARD_BYTES = 2**30
 """Memory for the weights of the models that are matched at once."""
@@ -72,37 +71,6 @@ def match(
             }
             found.append(Descent(groups, ours, theirs, pool).run(seed, max_sweeps))
     return _joined(found)
-
-
-def align(
-    weights: Mapping[str, np.ndarray],
-    groups: Sequence[PermutationGroup],
-    permutations: Permutations,
-    signs: Signs | None = None,
-) -> dict[str, np.ndarray]:
-    """Apply each run's permutations to all its epochs.
-
-    Args:
-        weights: Entry -> array [runs, epochs, ...].
-        groups: Groups of the architecture.
-        permutations: Per group [runs, size], found at the runs' last epoch.
-        signs: Per group [runs, size], found with them.
-
-    Returns:
-        Entry -> array [runs, epochs, ...].
-    """
-    runs, epochs = next(iter(weights.values())).shape[:2]
-    flat = {
-        name: values.reshape(runs * epochs, *values.shape[2:]) for name, values in weights.items()
-    }
-    each, flips = (
-        {name: np.repeat(values, epochs, axis=0) for name, values in found.items()}
-        for found in (permutations, signs or {})
-    )
-    aligned = permute(flat, groups, each, flips)
-    return {
-        name: values.reshape(runs, epochs, *values.shape[1:]) for name, values in aligned.items()
-    }
 
 
 def squared_distance(

@@ -22,6 +22,8 @@ from schemas.config.preprocess import PreprocessConfig
 SHARD_BYTES = 128 * 2**20
 """Bytes of weights in a shard, except where one checkpoint has more."""
 
+COUNTER = "num_batches_tracked"
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -51,8 +53,13 @@ class Whole:
     def read(
         self, runs: tuple[int, ...], epochs: tuple[int, ...], buffers: bool = False
     ) -> dict[str, np.ndarray]:
-        """Read checkpoints: entry -> float32 [runs · epochs, ...], run by run."""
-        shapes = self.network.shapes() | (self.network.buffers() if buffers else {})
+        """Read checkpoints: entry -> float32 [runs · epochs, ...], run by run.
+
+        With buffers, these are running statistics; counters are left out.
+        """
+        shapes = self.network.shapes()
+        if buffers:
+            shapes |= {n: s for n, s in self.network.buffers().items() if not n.endswith(COUNTER)}
         weights = read_weights(Path(self.zoo) / "weights", shapes, runs, epochs)
         return {name: values.reshape(-1, *values.shape[2:]) for name, values in weights.items()}
 

@@ -10,7 +10,7 @@ from benchmarks.shared.plain_alignment import match_plainly, resnet18_groups
 from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
 from sane_core.weights import align as align_module
-from sane_core.weights.align import align, match, squared_distance
+from sane_core.weights.align import match, squared_distance
 from sane_core.weights.symmetry.groups import Axis, PermutationGroup
 from sane_core.weights.symmetry.permute import (
     inverse,
@@ -181,17 +181,6 @@ def test_no_more_sweeps_are_made_than_allowed():
     short = match(reference, models, GROUPS, 0, max_sweeps=1)
     assert short.sweeps.tolist() == [1] * 5
     assert not short.converged.any()
-
-
-def test_all_epochs_of_a_run_are_permuted_and_flipped_alike():
-    weights = {n: values.reshape(3, 2, *values.shape[1:]) for n, values in drawn(6, 0).items()}
-    found = random_permutations(GROUPS, 3, np.random.default_rng(0))
-    flips = random_signs(GROUPS, 3, np.random.default_rng(1))
-    aligned = align(weights, GROUPS, found, flips)
-    for epoch in range(2):
-        expected = permute({n: v[:, epoch] for n, v in weights.items()}, GROUPS, found, flips)
-        for name, values in expected.items():
-            assert np.array_equal(aligned[name][:, epoch], values)
 
 
 def _without(weights):

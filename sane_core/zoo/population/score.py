@@ -112,4 +112,6 @@ def score(
 def stack(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> Population:
     """Turn arrays [members, ...] into a population, in the architecture's entry order."""
     names = [*architecture.shapes(), *(name for name in architecture.buffers() if name in weights)]
-    return {name: torch.from_numpy(np.require(weights[name], requirements="CW")) for name in names}
+    return {
+        name: torch.from_numpy(np.require(weights[name], requirements=["C", "W"])) for name in names
+    }
