@@ -19,6 +19,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -175,16 +176,59 @@ def cores() -> int:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one thread; PyTorch has a limit of its own for every thread that calls it."""
-    import torch
-
-    before = torch.get_num_threads()
-    with _pools().limit(limits=1):
-        torch.set_num_threads(1)
-        try:
+    """Compute on one thread."""
+    own = _ALONE.enter()
+    try:
+        with _pools().limit(limits=1, user_api="openmp"):  # each thread has a limit of its own
             yield
-        finally:
-            torch.set_num_threads(before)
+    finally:
+        _ALONE.leave(own)
+
+
+class _Alone:
+    """The limits of the process while somebody computes on one thread.
+
+    Whoever comes first notes how they were, and whoever leaves last restores them: threads that
+    overlap would restore each other's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._before = 1
+        self._limits: dict[ThreadpoolController, Any] = {}
+
+    def enter(self) -> int:
+        """Limit the process and PyTorch in this thread; return PyTorch's limit in it before."""
+        import torch
+
+        with self._lock:
+            own = torch.get_num_threads()
+            if not self._users:
+                self._before = own
+            self._users += 1
+            pools = _pools()
+            if pools not in self._limits:
+                self._limits[pools] = pools.limit(limits=1, user_api="blas")
+            torch.set_num_threads(1)
+        return own
+
+    def leave(self, own: int) -> None:
+        """Restore PyTorch's limit in this thread, and those of the process if nobody is left."""
+        import torch
+
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                for limits in reversed(self._limits.values()):
+                    limits.restore_original_limits()
+                self._limits.clear()
+                # PyTorch gives the number that was set last to threads that are new to it.
+                own = self._before
+            torch.set_num_threads(own)
+
+
+_ALONE = _Alone()
 
 
 @cache

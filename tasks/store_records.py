@@ -1,8 +1,6 @@
 """What the store hands out and writes down: jobs, opened artifacts, manifests, names of places."""
 
-import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from sane_core.weights.work import link_or_copy
 from schemas.errors import DamagedArtifact, StoreError
 from schemas.records import Artifact, Manifest
 from tasks.keys import ROOT, canonical_config, recorded_versions
@@ -65,8 +64,10 @@ class Job:
         Args:
             function: `function(shard, folder)`, at the top of a module. It writes files into the
                 empty folder and returns what JSON can hold. It may be tried again, in a new folder.
-            shards: Small plain values or frozen records that follow from the stage's configuration
-                and inputs alone: nothing of `job.folder`, nothing of the machine.
+            shards: Small plain values or frozen records, the same for every attempt: nothing of
+                `job.folder`, which is new each time. A shard that differs is run again; where it
+                holds a path of the scratch (a finished step) or of the store, or the device, that
+                is after the store was moved or on a machine of another kind.
             name: Of this step, e.g. `"align"`; once per stage.
             on_done: Called after every shard, also those that were done already.
 
@@ -97,12 +98,7 @@ class Job:
             file: The file, below `scratch`.
             name: Relative name in the artifact, e.g. `split=train/part-00003.parquet`.
         """
-        target = self.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(file, target)
-        except OSError:  # a file system without links
-            shutil.copyfile(file, target)
+        link_or_copy(file, self.folder / name)
 
     @property
     def artifact(self) -> Artifact:

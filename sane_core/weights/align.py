@@ -2,7 +2,9 @@
 
 Coordinate descent: groups are visited in random order; for each, the assignment of units that
 maximizes the inner product with the reference, all other groups held, is solved exactly. The inner
-product never decreases, and the distance to the reference never grows.
+product never decreases, so the distance to the reference over the entries that the groups touch
+never grows. That over the trained entries does not either if the groups touch only these: running
+statistics of a batch norm are of another size and would decide the match.
 
 What is found for a model depends on the reference, the model and the seed, not on the models beside
 it. A step is taken only if it gains more than rounding explains.
@@ -37,7 +39,7 @@ def match(
         reference: Entry -> array [...] of the one reference model.
         weights: Entry -> array [models, ...]. If any array is float64, products are made in
             float64, else in float32; their sum over entries is float64.
-        groups: Groups of the architecture.
+        groups: Groups of the architecture, with the axes that are to be matched.
         seed: Decides the order in which groups are visited, anew for each sweep.
         max_sweeps: Sweeps over all groups at most.
         signs: Whether units of groups with `signs` may flip as well.

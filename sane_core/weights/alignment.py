@@ -24,7 +24,7 @@ from schemas.tables import ALIGNMENT
 
 @dataclass(frozen=True)
 class Alignment:
-    """What aligns some runs, at all of their epochs.
+    """What aligns some runs, at all of their epochs; without groups, it leaves every run as it is.
 
     Attributes:
         runs: Run numbers.
@@ -62,6 +62,8 @@ class Alignment:
         return permute(weights, groups, inverse(permutations), inverse_signs(permutations, signs))
 
     def _of(self, runs: np.ndarray) -> tuple[Permutations, Signs]:
+        if not self.permutations and not self.signs:
+            return {}, {}
         places = {run: i for i, run in enumerate(self.runs)}
         if missing := sorted(set(np.asarray(runs).tolist()) - set(places)):
             raise ValueError(f"runs must be among those that were aligned, got others: {missing}")
@@ -94,7 +96,7 @@ def write_alignment(path: Path, alignment: Alignment) -> None:
 
 
 def read_alignment(path: Path) -> Alignment:
-    """Read what `write_alignment` wrote."""
+    """Read what `write_alignment` wrote; without groups, there are no rows to name the runs."""
     permutations: dict[str, list[list[int]]] = {}
     signs: dict[str, list[list[int]]] = {}
     runs: dict[int, None] = {}

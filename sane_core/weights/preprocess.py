@@ -1,12 +1,15 @@
 """Align, standardize and tokenize a zoo (Algorithm 1, steps i to iii).
 
 Alignment runs on raw weights: one reference for all splits, the permutation of a run found at its
-last epoch and applied to all of them. Statistics come from the train split. The zoo is worked on in
-shards, first to align and measure each, then to write its tokens; only shards are in memory.
+last epoch and applied to all of them. Only trained entries are matched; running statistics are
+carried along. Statistics come from the train split. The zoo is worked on in shards, first to align
+and measure each, then to write its tokens; only shards are in memory.
+
+What may be permuted is found, and tried out on the reference, before there are shards.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
 from sane_core.weights.align import match, squared_distance
 from sane_core.weights.alignment import Alignment, read_alignment, unaligned, write_alignment
@@ -28,17 +32,24 @@ from sane_core.weights.shards import (
     one_architecture,
     reference_of,
     runs_in_shards,
+    stored_groups,
+    within,
 )
 from sane_core.weights.standardize import Moments, moments_of, statistics_of
-from sane_core.weights.symmetry.derive import groups_of, symmetries_of
+from sane_core.weights.symmetry.derive import symmetries_of
+from sane_core.weights.symmetry.groups import Symmetries
+from sane_core.weights.symmetry.verify import changes_of_models, verify
 from sane_core.weights.tokens import lengths_of
 from sane_core.weights.work import Made, Work
-from sane_core.zoo.population.score import logits, stack
+from sane_core.zoo.population.initialize import build
 from schemas.config.preprocess import PreprocessConfig
 from schemas.tables import ALIGNMENT, DISTANCES
 
 IMAGES = 16
 """Random images that every aligned network must answer as before."""
+
+TOLERANCE = 1e-4
+"""Largest change of a logit that rounding explains, relative to the network's largest."""
 
 
 def preprocess_zoo(zoo: Path, config: PreprocessConfig, seed: int, work: Work) -> dict[str, float]:
@@ -53,19 +64,31 @@ def preprocess_zoo(zoo: Path, config: PreprocessConfig, seed: int, work: Work) -
 
     Returns:
         Metrics: mean squared distance to the reference before and after alignment, the largest
-        change of any logit by the permutations found, relative to the largest logit, share of
-        tokens that real weights fill, and what was found of the symmetries.
+        change of any logit by the permutations found, relative to its network's largest, share of
+        runs that no further step would bring closer, share of tokens that real weights fill, and
+        what was found of the symmetries.
 
     Raises:
-        ValueError: If the zoo has several architectures or no train run, or a permutation changed
-            a network's function.
+        ValueError: If the zoo has several architectures or no train run, or what was found or
+            given of the symmetries, or a permutation, changed a network's function.
     """
     checkpoints = pq.read_table(zoo / "checkpoints.parquet").sort_by(
         [("run", "ascending"), ("epoch", "ascending")]
     )
     reference = reference_of(checkpoints)
-    whole = Whole(str(zoo), one_architecture(checkpoints), reference, config, seed)
-    network, shards = whole.network, runs_in_shards(whole, checkpoints)
+    network = architecture_named(one_architecture(checkpoints))
+    symmetries = symmetries_of(network)
+    whole = Whole(
+        zoo=str(zoo),
+        architecture=network.name,
+        reference=reference,
+        config=config,
+        seed=seed,
+        groups=stored_groups(symmetries.groups, network),
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )
+    _verify(whole, symmetries)
+    shards = runs_in_shards(whole, checkpoints)
     layers = layers_of_architecture(network, config.batch_norm)
     d_t = config.d_t or largest_row(layers)
 
@@ -91,7 +114,8 @@ def preprocess_zoo(zoo: Path, config: PreprocessConfig, seed: int, work: Work) -
     _write_checkpoints(work.folder, checkpoints, parts, token_count(layers, d_t))
     return _metrics(work.folder, whole, layers, d_t) | {
         "preprocess.largest_logit_change": max(made.value["change"] for made in aligned),
-        "preprocess.aligned_fully": float(np.mean([m.value["converged"] for m in aligned])),
+        "preprocess.aligned_fully": sum(made.value["converged"] for made in aligned)
+        / sum(len(shard.runs) for shard in shards),
         "preprocess.constant_layers": statistics.value["constant"],
     }
 
@@ -102,36 +126,36 @@ def align_shard(shard: Shard, folder: Path) -> dict[str, float]:
     Writes `alignment.parquet`, `distances.parquet` and, for train runs, `moments.npz`.
 
     Returns:
-        `change`: the largest change of a logit, relative to the largest; `converged`: share of the
-        runs that no further step would bring closer.
+        `change`: the largest change of a logit, relative to its network's largest; `converged`:
+        number of runs that no further step would bring closer.
 
     Raises:
         ValueError: If a permutation changed a network's function.
     """
     whole = shard.whole
-    config, network = whole.config, whole.network
-    groups = groups_of(network)
+    config, groups = whole.config, whole.trained_groups
     last = whole.read(shard.runs, shard.epochs[-1:], buffers=True)
-    run, epoch = whole.reference
-    reference = {name: w[0] for name, w in whole.read((run,), (epoch,), buffers=True).items()}
+    reference = whole.read_reference()
     found, converged = unaligned(groups, shard.runs), np.ones(len(shard.runs), bool)
     if config.align:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         matching = match(
-            reference, last, groups, whole.seed, config.max_sweeps, config.signs, device
+            reference, last, groups, whole.seed, config.max_sweeps, config.signs, whole.device
         )
         found = Alignment(shard.runs, matching.permutations, matching.signs)
         converged = matching.converged
     runs = np.array(shard.runs)
-    moved = found.apply(last, runs, groups)
+    moved = found.apply(last, runs, whole.groups)
     write_alignment(folder / "alignment.parquet", found)
-    trained = {name: reference[name] for name in network.shapes()}
+    trained = {name: reference[name] for name in whole.network.shapes()}
     distances = [pa.array(squared_distance(trained, weights)) for weights in (last, moved)]
     columns = [pa.array(runs, pa.int32()), pa.array([shard.split] * len(runs)), *distances]
     pq.write_table(pa.table(columns, schema=DISTANCES), folder / "distances.parquet")
     if shard.split == "train":
         _measure(shard, found, folder / "moments.npz")
-    return {"change": _largest_change(whole, last, moved), "converged": float(converged.mean())}
+    return {
+        "change": _largest_change(shard, last, moved),
+        "converged": int(converged.sum()),
+    }
 
 
 @dataclass(frozen=True)
@@ -202,11 +226,8 @@ def _aligned(shard: Shard, found: Alignment) -> dict[str, np.ndarray]:
     """Read and align checkpoints: entry -> float32 [runs · epochs, ...], run by run."""
     whole = shard.whole
     weights = whole.read(shard.runs, shard.epochs)
-    entries = [
-        replace(group, axes=tuple(a for a in group.axes if a.entry in weights))
-        for group in groups_of(whole.network)
-    ]
-    return found.apply(weights, np.repeat(shard.runs, len(shard.epochs)), entries)
+    groups = within(whole.groups, weights)
+    return found.apply(weights, np.repeat(shard.runs, len(shard.epochs)), groups)
 
 
 def _measure(shard: Shard, found: Alignment, path: Path) -> None:
@@ -227,26 +248,48 @@ def _measure(shard: Shard, found: Alignment, path: Path) -> None:
     np.savez(path, **joined)
 
 
-def _largest_change(
-    whole: Whole,
-    before: dict[str, np.ndarray],
-    after: dict[str, np.ndarray],
-    tolerance: float = 1e-4,
-) -> float:
-    """Return the largest |Δ logit| on random images, relative to the largest |logit|."""
-    network = whole.network
-    rng = rng_for(whole.seed, "verify")
-    pixels = torch.from_numpy(rng.random((IMAGES, *network.input_shape), np.float32))
-    with torch.no_grad():
-        outputs = [logits(network, stack(network, each), pixels) for each in (before, after)]
-    largest = float(outputs[0].abs().max())
-    change = float((outputs[0] - outputs[1]).abs().max()) / (largest or 1.0)
-    if not change <= tolerance:
+def _verify(whole: Whole, symmetries: Symmetries) -> None:
+    """Try out what may be permuted on the reference.
+
+    Raises:
+        ValueError: If a group does not keep what it computes.
+    """
+    module = build(whole.network)
+    entries = {name: torch.tensor(values) for name, values in whole.read_reference().items()}
+    module.load_state_dict(entries, strict=False)  # counters, second names of shared weights
+    try:
+        verify(module, symmetries, _images(whole), whole.seed, TOLERANCE, whole.config.signs, True)
+    except ValueError as error:
         raise ValueError(
-            f"alignment must keep the function, but a logit of {network.name} changed by {change} "
-            "of the largest"
+            f"the symmetries of {whole.architecture} must keep what run {whole.reference[0]} "
+            f"computes, got {error}; correct the module's permutation_groups if it has any, else "
+            "name the types of its modules that are not understood as its leaf_modules"
+        ) from error
+
+
+def _largest_change(
+    shard: Shard, before: dict[str, np.ndarray], after: dict[str, np.ndarray]
+) -> float:
+    """Return the largest |Δ logit| on random images, relative to the same network's largest.
+
+    Raises:
+        ValueError: If that is more than rounding explains.
+    """
+    whole = shard.whole
+    # The plain module: other ways to run many networks would trace it, beside other threads.
+    changes = changes_of_models(build(whole.network), before, after, _images(whole))
+    change = float(changes.max())
+    if not change <= TOLERANCE:
+        raise ValueError(
+            f"alignment must keep the function, but a logit of {whole.architecture} changed by "
+            f"{change} of the largest of its network, run {shard.runs[int(changes.argmax())]}"
         )
     return change
+
+
+def _images(whole: Whole) -> torch.Tensor:
+    rng = rng_for(whole.seed, "verify")
+    return torch.from_numpy(rng.random((IMAGES, *whole.network.input_shape), np.float32))
 
 
 def _write_joined(path: Path, made: Sequence[Made], schema: pa.Schema) -> None:
@@ -287,12 +330,11 @@ def _write_checkpoints(
 
 def _metrics(folder: Path, whole: Whole, layers: tuple[Layer, ...], d_t: int) -> dict[str, float]:
     distances = pq.read_table(folder / "distances.parquet")
-    symmetries = symmetries_of(whole.network)
     return {
         "preprocess.squared_distance.before": float(np.mean(distances["before"].to_numpy())),
         "preprocess.squared_distance.after": float(np.mean(distances["after"].to_numpy())),
         "preprocess.fill_rate": float(lengths_of(layers, d_t).mean() / d_t),
         "preprocess.reference_run": float(whole.reference[0]),
-        "preprocess.groups": float(len(symmetries.groups)),
-        "preprocess.units": float(sum(group.size for group in symmetries.groups)),
+        "preprocess.groups": float(len(whole.groups)),
+        "preprocess.units": float(sum(group.size for group in whole.groups)),
     }

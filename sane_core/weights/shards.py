@@ -4,8 +4,8 @@ Shards depend on the zoo and the size of its networks alone, so that results do 
 runs them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from sane_core.architectures.architecture import Architecture
 from sane_core.architectures.registry import architecture_named
+from sane_core.weights.symmetry.groups import PermutationGroup
 from sane_core.zoo.files import read_weights
 from schemas.config.preprocess import PreprocessConfig
 
@@ -37,6 +38,9 @@ class Whole:
         reference: (run, epoch) that all are aligned to.
         config: How to align, standardize, tokenize.
         seed: The run's seed.
+        groups: What may be permuted, found before there are shards: tracing a network is not safe
+            beside other threads.
+        device: Where models are matched.
     """
 
     zoo: str
@@ -44,11 +48,18 @@ class Whole:
     reference: tuple[int, int]
     config: PreprocessConfig
     seed: int
+    groups: tuple[PermutationGroup, ...]
+    device: str
 
     @property
     def network(self) -> Architecture:
         """The architecture."""
         return architecture_named(self.architecture)
+
+    @property
+    def trained_groups(self) -> tuple[PermutationGroup, ...]:
+        """The groups as far as they touch trained entries, not running statistics."""
+        return within(self.groups, self.network.shapes())
 
     def read(
         self, runs: tuple[int, ...], epochs: tuple[int, ...], buffers: bool = False
@@ -62,6 +73,12 @@ class Whole:
             shapes |= {n: s for n, s in self.network.buffers().items() if not n.endswith(COUNTER)}
         weights = read_weights(Path(self.zoo) / "weights", shapes, runs, epochs)
         return {name: values.reshape(-1, *values.shape[2:]) for name, values in weights.items()}
+
+    def read_reference(self) -> dict[str, np.ndarray]:
+        """Read the reference with its running statistics: entry -> float32 [...]."""
+        run, epoch = self.reference
+        weights = self.read((run,), (epoch,), buffers=True)
+        return {name: values[0] for name, values in weights.items()}
 
 
 @dataclass(frozen=True)
@@ -122,6 +139,27 @@ def _by_epochs(rows: pa.Table) -> Iterator[tuple[tuple[int, ...], tuple[int, ...
         yield epochs, tuple(run for _, run in group)
 
 
+def within(
+    groups: Sequence[PermutationGroup], entries: Collection[str]
+) -> tuple[PermutationGroup, ...]:
+    """Return the groups with those of their axes whose entries are given; none without axes."""
+    kept = (
+        replace(group, axes=tuple(axis for axis in group.axes if axis.entry in entries))
+        for group in groups
+    )
+    return tuple(group for group in kept if group.axes)
+
+
+def stored_groups(
+    groups: Sequence[PermutationGroup], architecture: Architecture
+) -> tuple[PermutationGroup, ...]:
+    """Return the groups with the axes of entries that a zoo stores.
+
+    A parameter with two names is stored under the first.
+    """
+    return within(groups, architecture.shapes() | architecture.buffers())
+
+
 def one_architecture(checkpoints: pa.Table) -> str:
     """Return the architecture of all checkpoints.
 
@@ -141,7 +179,8 @@ def reference_of(checkpoints: pa.Table) -> tuple[int, int]:
     """Return (run, last epoch) of the train run with the median final test accuracy.
 
     Test accuracy is a property of the checkpoint here, not a quantity selected on; the median only
-    names a typical run. Where it is unknown, the median is that of the runs' numbers.
+    names a typical run. Runs of unknown or non-finite accuracy are left out; where there are no
+    others, the median is that of the runs' numbers.
 
     Raises:
         ValueError: If there is no train run.
@@ -156,6 +195,9 @@ def reference_of(checkpoints: pa.Table) -> tuple[int, int]:
     train = train.select(["run", "epoch", "test_accuracy"])
     of_run = dict(zip(train["run"].to_pylist(), train["epoch"].to_pylist(), strict=True))
     last = pc.equal(train["epoch"], pa.array([of_run[run] for run in train["run"].to_pylist()]))
-    ranked = train.filter(last).sort_by([("test_accuracy", "ascending"), ("run", "ascending")])
+    finals = train.filter(last)
+    known = finals.filter(pc.is_finite(finals["test_accuracy"]))
+    order = [("test_accuracy", "ascending"), ("run", "ascending")]
+    ranked = known.sort_by(order) if len(known) else finals.sort_by("run")
     middle = ranked.slice(len(ranked) // 2, 1)
     return int(middle["run"][0].as_py()), int(middle["epoch"][0].as_py())

@@ -69,9 +69,13 @@ class PlainWork:
 
     def keep(self, file: Path, name: str) -> None:
         """Link or copy the file."""
-        target = self.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(file, target)
-        except OSError:  # a file system without links
-            shutil.copyfile(file, target)
+        link_or_copy(file, self.folder / name)
+
+
+def link_or_copy(file: Path, target: Path) -> None:
+    """Make the same file stand at another place as well, whose folders are made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(file, target)

@@ -63,12 +63,14 @@ def derive(
     """
     given = inputs if isinstance(inputs, tuple) else (inputs,)
     outline = _outline(module)
-    follower = Follower(_traced(outline, leaf_modules), leaf_modules)
+    tracer = Tracer(leaf_modules)
+    follower = Follower(_traced(outline, tracer), outline, leaf_modules, tracer.folded)
     try:
         with torch.no_grad(), torch.device("meta"):
             follower.run(*(each.to("meta") for each in given))
     except RuntimeError as error:
         raise ValueError(f"{_what(module)} must run on inputs of these shapes: {error}") from error
+    follower.settle_signs(outline)
     return _symmetries(outline, follower)
 
 
@@ -111,10 +113,10 @@ def _outline(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, memo).eval()
 
 
-def _traced(module: nn.Module, leaf_modules: Collection[type[nn.Module]]) -> fx.GraphModule:
+def _traced(module: nn.Module, tracer: Tracer) -> fx.GraphModule:
     try:
         with _TRACING:
-            return fx.GraphModule(module, Tracer(leaf_modules).trace(module))
+            return fx.GraphModule(module, tracer.trace(module))
     except Exception as error:  # whatever a user's own forward raises on a proxy
         raise ValueError(
             f"{_what(module)} must be traceable by torch.fx, but {_culprit(error)}: {error}; name "

@@ -51,6 +51,7 @@ class Call:
         labels: Gives the label of a parameter or buffer of the module.
         keep_signs: Says that a parameter's values stay as they are where its units flip.
         picked: Tells of an output of so many axes which one is only picked from by number.
+        floating: Whether the output is of floating point.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Call:
     labels: Callable[[torch.Tensor], Labelled]
     keep_signs: Callable[[torch.Tensor], None]
     picked: Callable[[int], int | None] = lambda axes: None
+    floating: bool = True
 
     def own(self, name: str) -> Labelled | None:
         """Return the label of a parameter or buffer of the module, None if it has none."""
@@ -110,6 +112,17 @@ def tensors_in(values: Any) -> list[Labelled]:
 def fresh(shape: Sequence[int], reason: str | None = None) -> Axes:
     """Return new spaces for a tensor of this shape."""
     return tuple(Space(size, reason) for size in shape)
+
+
+def offset(axes: Axes, *along: Space) -> Axes:
+    """Say that something was added to a tensor that runs only along some of its axes.
+
+    Where it does not run along, flipped signs would not be passed on.
+    """
+    for space in axes:
+        if not any(space is kept for kept in along):
+            space.unsign()
+    return axes
 
 
 def same_units(*spaces: Space | None) -> None:

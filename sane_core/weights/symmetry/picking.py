@@ -4,11 +4,18 @@
 nothing else is done with it, heads and widths of the three need not be reordered alike.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import fx
 
+_NAMES = ("dims", "dim0", "dim1", "axis0", "axis1", "source", "destination")
 TRANSPOSITIONS = ("permute", "transpose", "swapaxes", "swapdims", "t", "movedim", "moveaxis")
+
+
+def in_order(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    """Return a transposition's arguments as they would be without their names."""
+    return [*args, *(kwargs[name] for name in _NAMES if name in kwargs)]
 
 
 def transposed_order(name: str, axes: int, arguments: list[Any]) -> list[int]:
@@ -41,26 +48,25 @@ def picked_axis(node: fx.Node, axes: int) -> int | None:
         source, order = waiting.pop()
         for user in source.users:
             name = str(getattr(user.target, "__name__", user.target))
-            arguments = [*user.args[1:], *user.kwargs.values()]
             if any(
                 isinstance(each, fx.Node) for each in user.all_input_nodes if each is not source
             ):
                 return None
             if name in TRANSPOSITIONS:
-                moved = transposed_order(name, axes, arguments)
+                moved = transposed_order(name, axes, in_order(user.args[1:], user.kwargs))
                 waiting.append((user, [order[i] for i in moved]))
             elif name == "contiguous":
                 waiting.append((user, order))
             else:
-                picked.add(_picked_by(name, arguments, order))
+                picked.add(_picked_by(name, user, order))
     return picked.pop() if len(picked) == 1 else None
 
 
-def _picked_by(name: str, arguments: list[Any], order: list[int]) -> int | None:
-    if name == "unbind":
-        return order[arguments[0] if arguments else 0]
-    if name == "select":
-        return order[arguments[0]]
+def _picked_by(name: str, user: fx.Node, order: list[int]) -> int | None:
+    arguments: list[Any] = [*user.args[1:]]
+    if name in ("unbind", "select"):
+        dim: Any = arguments[0] if arguments else user.kwargs.get("dim", 0)
+        return order[dim]
     if name == "getitem" and type(arguments[0]) is int:
         return order[0]
     return None

@@ -42,7 +42,8 @@ def attention(
     for space in (*batch, query.axis(-2), key.axis(-2)):
         space.unsign()
     if attn_mask is not None or is_causal:
-        for space in (query.axis(-2), key.axis(-2), *batch):
+        mask = attn_mask.axes if isinstance(attn_mask, Labelled) else ()
+        for space in (query.axis(-2), key.axis(-2), *batch, *mask):
             space.fix(ORDERED)
     return (*batch, query.axis(-2), value.axis(-1))
 
@@ -75,7 +76,8 @@ def multihead_attention(
     places = [each.axes[1 if module.batch_first else 0] for each in (query, key, value)]
     unify(places[1], places[2])
     if attn_mask is not None or is_causal:
-        for space in (*places, heads):
+        mask = attn_mask.axes if isinstance(attn_mask, Labelled) else ()
+        for space in (*places, heads, *mask):
             space.fix(ORDERED)
     for space in (*query.axes[:-1], heads, *places):
         space.unsign()

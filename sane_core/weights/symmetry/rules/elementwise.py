@@ -26,8 +26,10 @@ from sane_core.weights.symmetry.spaces import Space
 @modules(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Identity, nn.Hardshrink, nn.Tanh)
 @modules(nn.Softshrink, nn.Softsign, nn.Tanhshrink)
 def odd(call: Call, x: Labelled, *args: Any, **kwargs: Any) -> Axes:
-    """Pass units on, and their signs: f(-x) = -f(x)."""
-    del call, args, kwargs
+    """Pass units on, and their signs: f(-x) = -f(x). Integers may have none."""
+    del args, kwargs
+    if not call.floating:
+        x.unsign()
     return x.axes
 
 

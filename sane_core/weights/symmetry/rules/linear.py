@@ -12,6 +12,7 @@ from sane_core.weights.symmetry.labels import (
     fresh,
     functions,
     modules,
+    offset,
     same_units,
     unknown,
 )
@@ -33,10 +34,12 @@ def linear(call: Call, x: Labelled, weight: Any, bias: Labelled | None = None) -
     del call
     unify(x.axis(-1), weight.axis(-1))
     if len(weight.shape) == 1:
-        return x.axes[:-1]
+        return x.axes[:-1] if bias is None else offset(x.axes[:-1])
+    out = (*x.axes[:-1], weight.axis(0))
     if bias is not None:
         unify(bias.axis(0), weight.axis(0))
-    return (*x.axes[:-1], weight.axis(0))
+        offset(out, out[-1])
+    return out
 
 
 @modules(nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -125,11 +128,14 @@ def _grouped(groups: int, shared: Space, own: Space) -> tuple[Space, Space]:
 def _convolved(
     call: Call, x: Labelled, bias: Labelled | None, kernel: Axes, channels: Space
 ) -> Axes:
-    same_units(channels, bias.axis(0) if bias is not None else None)
     places = len(kernel)
     for space in (*x.axes[-places:], *kernel):
         space.fix(PIXELS)
-    return (*x.axes[: -places - 1], channels, *fresh(call.shape[-places:], PIXELS))
+    out = (*x.axes[: -places - 1], channels, *fresh(call.shape[-places:], PIXELS))
+    if bias is not None:
+        unify(bias.axis(0), channels)
+        offset(out, channels)
+    return out
 
 
 @functions("matmul", "bmm", "mm", "mv", "imatmul")
@@ -192,9 +198,9 @@ def bilinear(call: Call, x: Labelled, y: Labelled) -> Axes:
     bias = call.own("bias")
     unify(x.axis(-1), weight.axis(1))
     unify(y.axis(-1), weight.axis(2))
-    same_units(weight.axis(0), bias.axis(0) if bias is not None else None)
     batch = broadcast(call.shape[:-1], *(Labelled(t.shape[:-1], t.axes[:-1]) for t in (x, y)))
-    return (*batch, weight.axis(0))
+    same_units(weight.axis(0), bias.axis(0) if bias is not None else None)
+    return offset((*batch, weight.axis(0)), weight.axis(0))
 
 
 def _batch(call: Call, tensors: tuple[Labelled, ...], axes: int) -> Axes:

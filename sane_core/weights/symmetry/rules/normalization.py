@@ -5,32 +5,51 @@ from typing import Any
 
 from torch import nn
 
-from sane_core.weights.symmetry.labels import Axes, Call, Labelled, functions, modules, same_units
+from sane_core.weights.symmetry.labels import (
+    Axes,
+    Call,
+    Labelled,
+    functions,
+    modules,
+    offset,
+    same_units,
+)
 from sane_core.weights.symmetry.spaces import Space, concat, product, unify
 
 
 @modules(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-@modules(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-def per_channel_module(call: Call, x: Labelled) -> Axes:
+def batch_norm_module(call: Call, x: Labelled) -> Axes:
     """Normalize every channel for itself."""
+    return _per_channel_module(call, x, 1)
+
+
+@modules(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+def instance_norm_module(call: Call, x: Labelled) -> Axes:
+    """Normalize every channel of every image for itself; images may come without a batch."""
+    places = int(type(call.module).__name__[len("InstanceNorm")])
+    return _per_channel_module(call, x, len(x.shape) - places - 1)
+
+
+def _per_channel_module(call: Call, x: Labelled, axis: int) -> Axes:
     statistics = call.own("running_mean"), call.own("running_var")
-    if statistics[1] is not None:
-        _keep(call, "running_var")
-    if call.own("weight") is not None:
-        _keep(call, "weight")
-    return per_channel(call, x, *statistics, call.own("weight"), call.own("bias"))
+    for name in ("running_var", "weight"):
+        if call.own(name) is not None:
+            call.keep_signs(getattr(call.module, name))
+    return _per_channel(x, axis, (*statistics, call.own("weight"), call.own("bias")))
 
 
 @functions("batch_norm", "instance_norm")
 def per_channel(call: Call, x: Labelled, *own: Any, **kwargs: Any) -> Axes:
     """Normalize every channel for itself; each has its mean, variance, scale and shift."""
-    channels = x.axis(1)
-    for tensor in (*own[:4], *kwargs.values()):
-        if isinstance(tensor, Labelled):
-            same_units(channels, tensor.axis(0))
-            if call.module is None:
-                channels.unsign()
-    return x.axes
+    del call
+    x.axis(1).unsign()
+    return _per_channel(x, 1, (*own[:4], *kwargs.values()))
+
+
+def _per_channel(x: Labelled, axis: int, own: tuple[Any, ...]) -> Axes:
+    channels = x.axis(axis)
+    same_units(channels, *(tensor.axis(0) for tensor in own if _is_tensor(tensor)))
+    return offset(x.axes, channels)
 
 
 @modules(nn.LayerNorm)
@@ -50,9 +69,7 @@ def layer_norm(call: Call, x: Labelled, shape: Any, *own: Any, **kwargs: Any) ->
         if isinstance(tensor, Labelled):
             for space, theirs in zip(over, tensor.axes, strict=True):
                 unify(space, theirs)
-    for space in over:
-        space.unsign()
-    return x.axes
+    return offset(x.axes)
 
 
 @modules(nn.RMSNorm)
@@ -61,7 +78,7 @@ def rms_norm_module(call: Call, x: Labelled) -> Axes:
     module: Any = call.module
     own = call.own("weight")
     if own is not None:
-        _keep(call, "weight")
+        call.keep_signs(module.weight)
         for space, theirs in zip(x.axes[-len(module.normalized_shape) :], own.axes, strict=True):
             unify(space, theirs)
     return x.axes
@@ -95,8 +112,7 @@ def group_norm(call: Call, x: Labelled, groups: Any, *own: Any, **kwargs: Any) -
         unify(channels, product([Space(groups), Space(each)]))
     else:
         unify(channels, concat([Space(each) for _ in range(groups)]))
-    channels.unsign()
-    return x.axes
+    return offset(x.axes)
 
 
 @functions("normalize")
@@ -113,10 +129,6 @@ def softmax(call: Call, x: Labelled, *args: Any, **kwargs: Any) -> Axes:
     del call, args, kwargs
     x.unsign()
     return x.axes
-
-
-def _keep(call: Call, name: str) -> None:
-    call.keep_signs(getattr(call.module, name))
 
 
 def _is_tensor(value: Any) -> bool:

@@ -30,14 +30,14 @@ def reduced(call: Call, x: Labelled, *args: Any, **kwargs: Any) -> Axes:
 @functions("max", "min", "argmax", "argmin", "median", "mode")
 def extremum(call: Call, x: Labelled, *args: Any, **kwargs: Any) -> Any:
     """Take an extremum: of all numbers, of two tensors, or along an axis with its place there."""
-    if args and isinstance(args[0], Labelled):
+    if any(isinstance(each, Labelled) for each in (*args, *kwargs.values())):
         return combined(call, x, *args, **kwargs)
     x.unsign()
     if not args and not kwargs and not call.name.startswith("arg"):
         return ()
     named = dict(zip(("dim", "keepdim"), args, strict=False)) | kwargs
     if not isinstance(named.get("dim"), int):
-        return unknown(call, x)
+        return unknown(call, x, *args, **kwargs)
     x.axis(named["dim"]).fix("the place of its extremum is an output")
     out = _reduced(call, x, named["dim"], named.get("keepdim", False), {})
     return out if call.name.startswith("arg") else (out, out)
@@ -45,7 +45,7 @@ def extremum(call: Call, x: Labelled, *args: Any, **kwargs: Any) -> Any:
 
 def _reduced(call: Call, x: Labelled, dim: Any, keepdim: Any, kwargs: dict[str, Any]) -> Axes:
     if set(kwargs) - {"dtype", "unbiased", "correction", "p"}:
-        return unknown(call, x, dim)
+        return unknown(call, x, dim, kwargs)
     count = len(x.shape)
     over = range(count) if dim is None or dim == () else [dim] if isinstance(dim, int) else dim
     reduced_axes = {axis % count for axis in over} if count else set()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import torch
 from torch import nn
 
 from sane_core.weights.symmetry.labels import (
@@ -16,7 +17,7 @@ from sane_core.weights.symmetry.labels import (
     modules,
     unknown,
 )
-from sane_core.weights.symmetry.picking import TRANSPOSITIONS, transposed_order
+from sane_core.weights.symmetry.picking import TRANSPOSITIONS, in_order, transposed_order
 from sane_core.weights.symmetry.rules.linear import PIXELS
 from sane_core.weights.symmetry.spaces import Space, concat, product, unify
 
@@ -26,7 +27,7 @@ from sane_core.weights.symmetry.spaces import Space, concat, product, unify
 @modules(nn.Flatten, nn.Unflatten)
 def reshape(call: Call, x: Labelled, *args: Any, **kwargs: Any) -> Axes:
     """Compose and split axes."""
-    if prod(call.shape) != prod(x.shape):
+    if prod(call.shape) != prod(x.shape) or any(isinstance(a, torch.dtype) for a in args):
         return unknown(call, x, *args, **kwargs)
     if not prod(x.shape):
         x.fix("it belongs to a tensor without numbers")
@@ -71,11 +72,18 @@ def _split_apart(whole: Space, parts: Sequence[Space], picked: int) -> None:
 @functions(*TRANSPOSITIONS)
 def transposed(call: Call, x: Labelled, *args: Any, **kwargs: Any) -> Axes:
     """Reorder axes."""
-    order = transposed_order(call.name, len(x.shape), [*args, *kwargs.values()])
+    order = transposed_order(call.name, len(x.shape), in_order(args, kwargs))
     return tuple(x.axes[i] for i in order)
 
 
-@functions("T", "mT")
+@functions("T")
+def reversed_axes(call: Call, x: Labelled) -> Axes:
+    """Reverse all axes."""
+    del call
+    return x.axes[::-1]
+
+
+@functions("mT")
 def matrix_transposed(call: Call, x: Labelled) -> Axes:
     """Exchange the last two axes."""
     del call

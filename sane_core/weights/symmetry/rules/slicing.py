@@ -12,6 +12,7 @@ from sane_core.weights.symmetry.labels import (
     fresh,
     functions,
     modules,
+    offset,
     same_units,
     unknown,
 )
@@ -60,9 +61,9 @@ def gated(call: Call, x: Labelled, dim: int | None = None) -> Axes:
     """Multiply the first half of an axis by a gate made of the second."""
     module: Any = call.module
     axis = (module.dim if module is not None else -1 if dim is None else dim) % len(x.shape)
-    half = Space(call.shape[axis]).unsign()
+    half = Space(call.shape[axis])
     unify(x.axis(axis), concat([half, half]))
-    return (*x.axes[:axis], half, *x.axes[axis + 1 :])
+    return offset((*x.axes[:axis], half, *x.axes[axis + 1 :]))
 
 
 @functions("unbind")
@@ -145,12 +146,8 @@ def pad(call: Call, x: Labelled, padding: Any, mode: str = "constant", value: An
             space.fix(STEPS)
             out.append(Space(size, STEPS))
         else:
-            ends = Space(before), Space(after)
-            if value:
-                for end in ends:
-                    end.unsign()
-            out.append(concat([ends[0], space, ends[1]]))
-    return tuple(out)
+            out.append(concat([Space(before), space, Space(after)]))
+    return offset(tuple(out)) if value else tuple(out)
 
 
 @modules(nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d)
