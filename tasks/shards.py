@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -121,7 +120,6 @@ def map_shards(
     for _ in range(len(calls) - len(waiting)):
         on_done()
     if waiting:
-        _pools.cache_clear()
         # The libraries' pools are the process's: shards beside each other must find them small.
         with _one_thread():
             fan_out(waiting, on_done)
@@ -179,7 +177,8 @@ def _one_thread() -> Iterator[None]:
     """Compute on one thread."""
     own = _ALONE.enter()
     try:
-        with _pools().limit(limits=1, user_api="openmp"):  # each thread has a limit of its own
+        # Of OpenMP, each thread has a limit of its own.
+        with _ALONE.pools.limit(limits=1, user_api="openmp"):
             yield
     finally:
         _ALONE.leave(own)
@@ -190,13 +189,18 @@ class _Alone:
 
     Whoever comes first notes how they were, and whoever leaves last restores them: threads that
     overlap would restore each other's.
+
+    Attributes:
+        pools: The thread pools of the libraries that were loaded when the first came; to look for
+            them takes 10 ms.
     """
+
+    pools: ThreadpoolController
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._users = 0
         self._before = 1
-        self._limits: dict[ThreadpoolController, Any] = {}
 
     def enter(self) -> int:
         """Limit the process and PyTorch in this thread; return PyTorch's limit in it before."""
@@ -206,10 +210,9 @@ class _Alone:
             own = torch.get_num_threads()
             if not self._users:
                 self._before = own
+                self.pools = ThreadpoolController()
+                self._limits = self.pools.limit(limits=1, user_api="blas")
             self._users += 1
-            pools = _pools()
-            if pools not in self._limits:
-                self._limits[pools] = pools.limit(limits=1, user_api="blas")
             torch.set_num_threads(1)
         return own
 
@@ -220,18 +223,10 @@ class _Alone:
         with self._lock:
             self._users -= 1
             if not self._users:
-                for limits in reversed(self._limits.values()):
-                    limits.restore_original_limits()
-                self._limits.clear()
+                self._limits.restore_original_limits()
                 # PyTorch gives the number that was set last to threads that are new to it.
                 own = self._before
             torch.set_num_threads(own)
 
 
 _ALONE = _Alone()
-
-
-@cache
-def _pools() -> ThreadpoolController:
-    """Return the thread pools of the libraries; to look for them takes 10 ms."""
-    return ThreadpoolController()

@@ -258,7 +258,15 @@ def _verify(whole: Whole, symmetries: Symmetries) -> None:
     entries = {name: torch.tensor(values) for name, values in whole.read_reference().items()}
     module.load_state_dict(entries, strict=False)  # counters, second names of shared weights
     try:
-        verify(module, symmetries, _images(whole), whole.seed, TOLERANCE, whole.config.signs, True)
+        verify(
+            module,
+            symmetries,
+            _images(whole),
+            seed=whole.seed,
+            tolerance=TOLERANCE,
+            signs=whole.config.signs,
+            together=True,
+        )
     except ValueError as error:
         raise ValueError(
             f"the symmetries of {whole.architecture} must keep what run {whole.reference[0]} "

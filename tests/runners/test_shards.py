@@ -2,11 +2,14 @@
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from tasks.shards import Call, cores, folder_name
 from tasks.store_records import Job
@@ -95,6 +98,47 @@ def test_a_shard_computes_on_one_thread_and_nobody_after_it(spot: Spot) -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_calls_that_overlap_compute_on_one_thread_and_restore_all(tmp_path: Path) -> None:
+    """As on a Dask worker of several threads: the first ends while the second still computes."""
+    before = limits()
+    calls = [Call(name, overlap, name, tmp_path / name) for name in ("first", "second")]
+    threads = [threading.Thread(target=call.run) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for call in calls:
+        assert set(call.done().value.values()) == {1}
+    assert limits() == before
+    assert threads_of_a_new_thread() == before["torch"]
+
+
+_begun = threading.Barrier(2, timeout=60)
+
+
+def overlap(shard: str, folder: Path) -> dict[str, int]:
+    _begun.wait()
+    if shard == "first":
+        return limits()
+    first = folder.with_name("first")
+    deadline = time.monotonic() + 60
+    while not first.is_dir() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return limits()
+
+
+def limits() -> dict[str, int]:
+    """PyTorch's limit in this thread, and those that the whole process has."""
+    pools = threadpool_info()
+    blas = {pool["filepath"]: pool["num_threads"] for pool in pools if pool["user_api"] == "blas"}
+    return blas | {"torch": torch.get_num_threads()}
+
+
+def threads_of_a_new_thread() -> int:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
 
 
 @pytest.mark.skipif(cores() < 2, reason="one core")

@@ -213,7 +213,7 @@ class Follower(fx.Interpreter):
         if n.op == "call_function" and (foreign or place.split(".")[0] not in _KNOWN_PLACES):
             return unknown
         in_place = str(getattr(n.target, "__name__", n.target)).endswith("_")
-        if "out" in n.kwargs or (in_place and name in _MOVING):
+        if n.kwargs.get("out") is not None or (in_place and name in _MOVING):
             return unknown
         return FUNCTIONS.get(name, unknown)
 
