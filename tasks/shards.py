@@ -23,7 +23,7 @@ from typing import Any
 from uuid import uuid4
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from schemas.errors import SaneError
 from tasks.keys import canonical_json
@@ -178,7 +178,7 @@ def _one_thread() -> Iterator[None]:
     own = _ALONE.enter()
     try:
         # Of OpenMP, each thread has a limit of its own.
-        with _ALONE.pools.limit(limits=1, user_api="openmp"):
+        with _ALONE.pools.select(user_api="openmp").limit(limits=1):
             yield
     finally:
         _ALONE.leave(own)
@@ -211,7 +211,8 @@ class _Alone:
             if not self._users:
                 self._before = own
                 self.pools = ThreadpoolController()
-                self._limits = self.pools.limit(limits=1, user_api="blas")
+                _set_limits_here()
+                self._limits = self.pools.select(user_api="blas").limit(limits=1)
             self._users += 1
             torch.set_num_threads(1)
         return own
@@ -223,6 +224,7 @@ class _Alone:
         with self._lock:
             self._users -= 1
             if not self._users:
+                _set_limits_here()
                 self._limits.restore_original_limits()
                 # PyTorch gives the number that was set last to threads that are new to it.
                 own = self._before
@@ -230,3 +232,13 @@ class _Alone:
 
 
 _ALONE = _Alone()
+
+
+def _set_limits_here() -> None:
+    """Let this thread set OpenBLAS's limit: threadpoolctl 3.8 ignores all but the first that did.
+
+    Older ones ignore none.
+    """
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
