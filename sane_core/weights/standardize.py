@@ -28,6 +28,8 @@ from sane_core.weights.layers import Layer
 Mode = Literal["per_layer", "minmax", "none"]
 """What a layer is measured in."""
 
+SMALLEST = 1e-30
+"""Spread up to which a layer counts as constant: divided by less, other weights would overflow."""
 _BLOCK = 2**15
 """Values handled at a time: their float64 copies stay in the cache."""
 
@@ -171,7 +173,7 @@ def statistics_of(
         offset, scale = middle, spread
     elif mode == "minmax":
         offset, scale = low / 2 + high / 2, high / 2 - low / 2
-    scale = np.where(scale > 0, scale, 1)
+    scale = np.where(scale > SMALLEST, scale, 1)
     return Statistics(_names(layers), middle, spread, low, high, offset, scale)
 
 
