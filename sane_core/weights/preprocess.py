@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import torch
 
 from sane_core.architectures.registry import architecture_named
-from sane_core.seeding import rng_for
 from sane_core.weights.align import match, squared_distance
 from sane_core.weights.alignment import Alignment, read_alignment, unaligned, write_alignment
+from sane_core.weights.checks import check_symmetries, largest_change
 from sane_core.weights.files import read_statistics, write_layers, write_weights
 from sane_core.weights.layers import Layer, largest_row, layers_of_architecture, token_count
 from sane_core.weights.shards import (
@@ -37,19 +37,10 @@ from sane_core.weights.shards import (
 )
 from sane_core.weights.standardize import Moments, moments_of, statistics_of
 from sane_core.weights.symmetry.derive import symmetries_of
-from sane_core.weights.symmetry.groups import Symmetries
-from sane_core.weights.symmetry.verify import changes_of_models, verify
 from sane_core.weights.tokens import lengths_of
 from sane_core.weights.work import Made, Work
-from sane_core.zoo.population.initialize import build
 from schemas.config.preprocess import PreprocessConfig
 from schemas.tables import ALIGNMENT, DISTANCES
-
-IMAGES = 16
-"""Random images that every aligned network must answer as before."""
-
-TOLERANCE = 1e-4
-"""Largest change of a logit that rounding explains, relative to the network's largest."""
 
 
 def preprocess_zoo(zoo: Path, config: PreprocessConfig, seed: int, work: Work) -> dict[str, float]:
@@ -87,7 +78,7 @@ def preprocess_zoo(zoo: Path, config: PreprocessConfig, seed: int, work: Work) -
         groups=stored_groups(symmetries.groups, network),
         device="cuda" if torch.cuda.is_available() else "cpu",
     )
-    _verify(whole, symmetries)
+    check_symmetries(whole, symmetries)
     shards = runs_in_shards(whole, checkpoints)
     layers = layers_of_architecture(network, config.batch_norm)
     d_t = config.d_t or largest_row(layers)
@@ -153,7 +144,7 @@ def align_shard(shard: Shard, folder: Path) -> dict[str, float]:
     if shard.split == "train":
         _measure(shard, found, folder / "moments.npz")
     return {
-        "change": _largest_change(shard, last, moved),
+        "change": largest_change(shard, last, moved),
         "converged": int(converged.sum()),
     }
 
@@ -246,58 +237,6 @@ def _measure(shard: Shard, found: Alignment, path: Path) -> None:
     names = [field.name for field in fields(Moments)]
     joined: Any = {n: np.concatenate([getattr(part, n) for part in parts]) for n in names}
     np.savez(path, **joined)
-
-
-def _verify(whole: Whole, symmetries: Symmetries) -> None:
-    """Try out what may be permuted on the reference.
-
-    Raises:
-        ValueError: If a group does not keep what it computes.
-    """
-    module = build(whole.network)
-    entries = {name: torch.tensor(values) for name, values in whole.read_reference().items()}
-    module.load_state_dict(entries, strict=False)  # counters, second names of shared weights
-    try:
-        verify(
-            module,
-            symmetries,
-            _images(whole),
-            seed=whole.seed,
-            tolerance=TOLERANCE,
-            signs=whole.config.signs,
-            together=True,
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"the symmetries of {whole.architecture} must keep what run {whole.reference[0]} "
-            f"computes, got {error}; correct the module's permutation_groups if it has any, else "
-            "name the types of its modules that are not understood as its leaf_modules"
-        ) from error
-
-
-def _largest_change(
-    shard: Shard, before: dict[str, np.ndarray], after: dict[str, np.ndarray]
-) -> float:
-    """Return the largest |Δ logit| on random images, relative to the same network's largest.
-
-    Raises:
-        ValueError: If that is more than rounding explains.
-    """
-    whole = shard.whole
-    # The plain module: other ways to run many networks would trace it, beside other threads.
-    changes = changes_of_models(build(whole.network), before, after, _images(whole))
-    change = float(changes.max())
-    if not change <= TOLERANCE:
-        raise ValueError(
-            f"alignment must keep the function, but a logit of {whole.architecture} changed by "
-            f"{change} of the largest of its network, run {shard.runs[int(changes.argmax())]}"
-        )
-    return change
-
-
-def _images(whole: Whole) -> torch.Tensor:
-    rng = rng_for(whole.seed, "verify")
-    return torch.from_numpy(rng.random((IMAGES, *whole.network.input_shape), np.float32))
 
 
 def _write_joined(path: Path, made: Sequence[Made], schema: pa.Schema) -> None:

@@ -226,7 +226,7 @@ def test_a_permutation_that_changes_the_function_stops_the_stage(
     ragged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if what was tried out on the reference did not hold for another model."""
-    monkeypatch.setattr("sane_core.weights.preprocess.verify", lambda *_, **__: {})
+    monkeypatch.setattr("sane_core.weights.checks.verify", lambda *_, **__: {})
     groups = groups_of(architecture_named(MLP))
     half = tuple(replace(group, axes=group.axes[:1]) for group in groups)
     monkeypatch.setattr(
