@@ -20,17 +20,12 @@ import pyarrow.parquet as pq
 from sane_core.weights.layers import Layer, token_count
 from sane_core.weights.standardize import Statistics
 from sane_core.weights.tokens import lengths_of, positions_of, tokenize
+from sane_core.zoo.weight_shards import LARGEST_GROUP, PAGE, SMALLEST_GROUP
 from schemas.tables import LAYERS, tokens_schema
 
 Precision = Literal["float32", "float16"]
 """In which values are stored; they are float32 in memory."""
 
-LARGEST_GROUP = 64 * 2**20
-"""Bytes of values in a row group at most."""
-SMALLEST_GROUP = 4 * 2**20
-"""Bytes below which a row group goes on in the next epoch."""
-_PAGE = 256 * 2**10
-"""Bytes of a Parquet page. At pyarrow's 1 MiB the system hands out fresh memory for every page."""
 _BATCH = 2 * 2**20
 """Bytes of values decoded at a time, in memory that is used again."""
 
@@ -215,7 +210,7 @@ class _Writer:
                 "values.list.element": "BYTE_STREAM_SPLIT",
             },
             write_statistics=list(_COLUMNS),
-            data_page_size=_PAGE,
+            data_page_size=PAGE,
         )
 
     def add(self, values: np.ndarray, runs: np.ndarray, epochs: np.ndarray) -> None:

@@ -27,7 +27,7 @@ LARGEST_GROUP = 64 * 2**20
 """Bytes after which it ends within a checkpoint."""
 SMALLEST_GROUP = 4 * 2**20
 """Bytes below which it goes on in the next epoch: tiny row groups are slow to read."""
-_PAGE = 256 * 2**10
+PAGE = 256 * 2**10
 """Bytes of a Parquet page. At pyarrow's 1 MiB the system hands out fresh memory for every page, and
 writing takes almost twice as long.
 """
@@ -215,7 +215,7 @@ class ShardWriter:
                 use_dictionary=["run", "epoch", "name", "dtype", "shape.list.element"],
                 column_encoding={"values.list.element": "BYTE_STREAM_SPLIT"},
                 write_statistics=["run", "epoch", "name"],
-                data_page_size=_PAGE,
+                data_page_size=PAGE,
             )
         self._writer.write_table(self._group.table(), row_group_size=self._group.rows)
         self._row_groups += 1
