@@ -12,13 +12,15 @@ from functools import partial
 
 import numpy as np
 import torch
-from shared.plain_alignment import inner_product, match_plainly, resnet18_groups
+from shared.plain_alignment import inner_product, match_plainly
 from shared.rows import Row, alternate, median
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
 from sane_core.weights.align import match
-from sane_core.weights.symmetry.groups import Axis, PermutationGroup
+from sane_core.weights.shards import within
+from sane_core.weights.symmetry.derive import groups_of
+from sane_core.weights.symmetry.groups import PermutationGroup
 from sane_core.weights.symmetry.permute import Permutations, permute, random_permutations
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
@@ -35,7 +37,7 @@ Groups = Sequence[PermutationGroup]
 
 def measure_alignment(quick: bool) -> list[Row]:
     reference = _first(_resnets(1, 0))
-    groups = resnet18_groups()
+    groups = _groups("resnet18")
     draws: dict[str, Callable[[int], Weights]] = {
         "related": partial(_related, reference, groups),
         "independent": partial(_resnets, seed=1),
@@ -49,7 +51,7 @@ def measure_alignment(quick: bool) -> list[Row]:
     drawn = initialize(architecture_named("digits-cnn"), members, 0)
     models = {name: values[1:].numpy() for name, values in drawn.items()}
     zeroth = {name: values[0].numpy() for name, values in drawn.items()}
-    rows += _many("digits-cnn", zeroth, models, _digits_groups(), 3)
+    rows += _many("digits-cnn", zeroth, models, _groups("digits-cnn"), 3)
     for kind, draw in draws.items():
         shard = draw(4 if quick else RESNETS)
         rows += _many(f"resnet18.{kind}", reference, shard, groups, 1)
@@ -127,19 +129,10 @@ def _related(reference: Weights, groups: Groups, models: int) -> Weights:
     return permute(noisy, groups, random_permutations(groups, models, rng))
 
 
-def _digits_groups() -> tuple[PermutationGroup, ...]:
-    return tuple(
-        PermutationGroup(
-            f"module_list.{own}",
-            size,
-            (
-                Axis(f"module_list.{own}.weight", 0),
-                Axis(f"module_list.{own}.bias", 0),
-                Axis(f"module_list.{behind}.weight", 1, 0, block, ((block, 1),)),
-            ),
-        )
-        for own, size, behind, block in ((0, 8, 3, 1), (3, 6, 5, 1), (5, 4, 8, 9), (8, 20, 10, 1))
-    )
+def _groups(name: str) -> Groups:
+    """Return what may be permuted in an architecture, of its trained entries."""
+    network = architecture_named(name)
+    return within(groups_of(network), network.shapes())
 
 
 def _devices() -> list[str]:

@@ -72,37 +72,3 @@ def units_of(values: np.ndarray, axis: Axis, size: int) -> np.ndarray:
     """Return one row per unit."""
     moved = np.moveaxis(values, axis.axis, 0)
     return moved[axis.positions(size)].reshape(size, -1)
-
-
-def resnet18_groups(width: int = 64) -> tuple[PermutationGroup, ...]:
-    """Return the 12 groups of ResNet-18 by hand: 4 streams, 8 inside the blocks."""
-    streams: dict[int, list[Axis]] = {1: [*_produced("conv1", "bn1")], 2: [], 3: [], 4: []}
-    inner = []
-    for stage in streams:
-        for block in range(2):
-            name = f"layer{stage}.{block}"
-            comes_from = stage - 1 if block == 0 and stage > 1 else stage
-            streams[comes_from].append(Axis(f"{name}.conv1.weight", 1))
-            streams[stage] += _produced(f"{name}.conv2", f"{name}.bn2")
-            if comes_from != stage:
-                streams[comes_from].append(Axis(f"{name}.downsample.0.weight", 1))
-                streams[stage] += _produced(f"{name}.downsample.0", f"{name}.downsample.1")
-            own = (*_produced(f"{name}.conv1", f"{name}.bn1"), Axis(f"{name}.conv2.weight", 1))
-            inner.append(PermutationGroup(f"{name}.conv1", width << (stage - 1), own))
-    streams[4].append(Axis("fc.weight", 1))
-    wide = [
-        PermutationGroup(axes[0].entry.removesuffix(".weight"), width << (stage - 1), tuple(axes))
-        for stage, axes in streams.items()
-    ]
-    return (*wide, *inner)
-
-
-def _produced(convolution: str, norm: str) -> tuple[Axis, ...]:
-    """Return the output axis of a convolution, and those of its batch norm."""
-    return (
-        Axis(f"{convolution}.weight", 0),
-        Axis(f"{norm}.weight", 0, signed=False),
-        Axis(f"{norm}.bias", 0),
-        Axis(f"{norm}.running_mean", 0),
-        Axis(f"{norm}.running_var", 0, signed=False),
-    )

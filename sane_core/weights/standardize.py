@@ -245,26 +245,16 @@ def standardize_into(values: np.ndarray, offset: float, scale: float, target: np
     """
     if (offset, scale) == (0, 1):
         target[...] = values
-        return
-    buffer = np.empty(_BLOCK)
-    for at in _blocks(values.shape):
-        part = values[at]
-        shifted = _room(buffer, part.shape)
-        np.subtract(part, offset, out=shifted, dtype=np.float64)
-        np.divide(shifted, scale, out=target[at], casting="same_kind")
+    else:
+        _in_blocks(values, target, (np.subtract, offset), (np.divide, scale))
 
 
 def unstandardize_into(values: np.ndarray, offset: float, scale: float, target: np.ndarray) -> None:
     """Write values · scale + offset; the arguments are those of `standardize_into`."""
     if (offset, scale) == (0, 1):
         target[...] = values
-        return
-    buffer = np.empty(_BLOCK)
-    for at in _blocks(values.shape):
-        part = values[at]
-        stretched = _room(buffer, part.shape)
-        np.multiply(part, scale, out=stretched, dtype=np.float64)
-        np.add(stretched, offset, out=target[at], casting="same_kind")
+    else:
+        _in_blocks(values, target, (np.multiply, scale), (np.add, offset))
 
 
 def entry_of(weights: Mapping[str, np.ndarray], name: str) -> np.ndarray:
@@ -295,6 +285,17 @@ def _each(
             found[name] = np.empty(values.shape, values.dtype)
             write(values.reshape(1, 1, -1), offset, scale, found[name].reshape(1, 1, -1))
     return found
+
+
+def _in_blocks(values: np.ndarray, target: np.ndarray, *steps: tuple[np.ufunc, float]) -> None:
+    """Do two steps of arithmetic in float64 and round once, a block in the cache at a time."""
+    (first, a), (second, b) = steps
+    buffer = np.empty(_BLOCK)
+    for at in _blocks(values.shape):
+        part = values[at]
+        between = _room(buffer, part.shape)
+        first(part, a, out=between, dtype=np.float64)
+        second(between, b, out=target[at], casting="same_kind")
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice, slice]]:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.shared.plain_alignment import match_plainly, resnet18_groups
+from benchmarks.shared.plain_alignment import match_plainly
 from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
 from sane_core.weights import align as align_module
 from sane_core.weights.align import match, squared_distance
+from sane_core.weights.symmetry.derive import groups_of
 from sane_core.weights.symmetry.groups import Axis, PermutationGroup
 from sane_core.weights.symmetry.permute import (
     inverse,
@@ -38,7 +39,7 @@ GROUPS = tuple(
     for this, size, behind, block in ((0, 8, 3, 1), (3, 6, 5, 1), (5, 4, 8, 9), (8, 20, 10, 1))
 )
 RESNET = architecture_named("resnet18[width=8]")
-STREAMS_AND_BLOCKS = resnet18_groups(width=8)
+STREAMS_AND_BLOCKS = groups_of(RESNET)
 
 
 def drawn(models, seed) -> dict[str, np.ndarray]:

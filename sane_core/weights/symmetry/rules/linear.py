@@ -43,14 +43,18 @@ def linear(call: Call, x: Labelled, weight: Any, bias: Labelled | None = None) -
 
 
 @modules(nn.Conv1d, nn.Conv2d, nn.Conv3d)
-def convolution_module(call: Call, x: Labelled) -> Axes:
+@modules(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+def convolution_module(call: Call, x: Labelled, *args: Any, **kwargs: Any) -> Axes:
     """Contract channels."""
+    del args, kwargs
     module: Any = call.module
-    weight, bias = call.own("weight"), call.own("bias")
-    return convolution(call, x, weight, bias, groups=module.groups)
+    return _convolved(
+        call, x, call.own("weight"), call.own("bias"), module.groups, module.transposed
+    )
 
 
 @functions("conv1d", "conv2d", "conv3d")
+@functions("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def convolution(
     call: Call,
     x: Labelled,
@@ -60,43 +64,29 @@ def convolution(
     groups: int = 1,
     **kwargs: Any,
 ) -> Axes:
-    """Contract channels with the second axis of weight [out, in / groups, kernel]."""
-    del kwargs
-    groups = args[3] if len(args) > 3 else groups
-    channels, kernel = -len(weight.shape) + 1, weight.axes[2:]
-    inside, outside = _grouped(groups, weight.axis(1), weight.axis(0))
-    unify(x.axis(channels), inside)
-    unify(weight.axis(0), outside)
-    return _convolved(call, x, bias, kernel, weight.axis(0))
-
-
-@modules(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-def transposed_convolution_module(call: Call, x: Labelled, *args: Any, **kwargs: Any) -> Axes:
     """Contract channels."""
-    del args, kwargs
-    module: Any = call.module
-    weight, bias = call.own("weight"), call.own("bias")
-    return transposed_convolution(call, x, weight, bias, groups=module.groups)
-
-
-@functions("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-def transposed_convolution(
-    call: Call,
-    x: Labelled,
-    weight: Any,
-    bias: Labelled | None = None,
-    *args: Any,
-    groups: int = 1,
-    **kwargs: Any,
-) -> Axes:
-    """Contract channels with the first axis of weight [in, out / groups, kernel]."""
     del kwargs
-    groups = args[3] if len(args) > 3 else groups
-    channels, kernel = -len(weight.shape) + 1, weight.axes[2:]
-    outside, inside = _grouped(groups, weight.axis(1), weight.axis(0))
-    unify(x.axis(channels), weight.axis(0))
-    unify(weight.axis(0), inside)
-    return _convolved(call, x, bias, kernel, outside)
+    count = args[3] if len(args) > 3 else groups
+    return _convolved(call, x, weight, bias, count, call.name.startswith("conv_transpose"))
+
+
+def _convolved(
+    call: Call, x: Labelled, weight: Any, bias: Labelled | None, groups: int, transposed: bool
+) -> Axes:
+    """Contract channels with weight [out, in / groups, …], transposed [in, out / groups, …]."""
+    kernel = weight.axes[2:]
+    places = len(kernel)
+    shared, own = _grouped(groups, weight.axis(1), weight.axis(0))
+    unify(weight.axis(0), own)
+    inside, channels = (own, shared) if transposed else (shared, own)
+    unify(x.axis(-places - 1), inside)
+    for space in (*x.axes[-places:], *kernel):
+        space.fix(PIXELS)
+    out = (*x.axes[: -places - 1], channels, *fresh(call.shape[-places:], PIXELS))
+    if bias is not None:
+        unify(bias.axis(0), channels)
+        offset(out, channels)
+    return out
 
 
 def _grouped(groups: int, shared: Space, own: Space) -> tuple[Space, Space]:
@@ -123,19 +113,6 @@ def _grouped(groups: int, shared: Space, own: Space) -> tuple[Space, Space]:
         which = Space(groups).unsign()
         return product([which, shared]), product([which, Space(each)])
     return concat([shared] * groups), concat([Space(each) for _ in range(groups)])
-
-
-def _convolved(
-    call: Call, x: Labelled, bias: Labelled | None, kernel: Axes, channels: Space
-) -> Axes:
-    places = len(kernel)
-    for space in (*x.axes[-places:], *kernel):
-        space.fix(PIXELS)
-    out = (*x.axes[: -places - 1], channels, *fresh(call.shape[-places:], PIXELS))
-    if bias is not None:
-        unify(bias.axis(0), channels)
-        offset(out, channels)
-    return out
 
 
 @functions("matmul", "bmm", "mm", "mv", "imatmul")
