@@ -236,35 +236,6 @@ def draw_views(
     return Views(layers, groups, d_t, views, permutations, drawn)
 
 
-def view_indices(
-    layers: tuple[Layer, ...],
-    groups: Sequence[PermutationGroup],
-    d_t: int,
-    views: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Draw random function-preserving permutations as gathers on whole models.
-
-    Args:
-        layers: Layers of the architecture.
-        groups: Its permutation groups.
-        d_t: Token size.
-        views: How many to draw.
-        rng: Source of the draw.
-
-    Returns:
-        int32 [views, N * d_t]: element i of the view's flat tokens is element index[i] of the
-        model's; padding comes from padding.
-    """
-    drawn = draw_views(layers, groups, d_t, views, rng)
-    return drawn.index(0, drawn.tokens).reshape(views, -1)
-
-
-def gather(tokens: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Apply one gather [N * d_t] to tokens [..., N, d_t]."""
-    return np.take(tokens.reshape(*tokens.shape[:-2], -1), index, axis=-1).reshape(tokens.shape)
-
-
 def _compose(
     shapes: Mapping[str, tuple[int, ...]],
     groups: Sequence[PermutationGroup],

@@ -12,7 +12,7 @@ from sane_core.weights.layers import largest_row, layers_of
 from sane_core.weights.symmetry.derive import groups_of
 from sane_core.weights.symmetry.permute import inverse, permute, random_permutations
 from sane_core.weights.tokens import tokenize
-from sane_core.windows.views import gather, view_indices
+from sane_core.windows.views import draw_views
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
 from sane_core.zoo.population.score import logits, stack
@@ -58,12 +58,13 @@ def test_one_permutation_for_all_models_is_that_permutation_for_each(weights):
 @pytest.mark.parametrize("d_t", [20, largest_row(LAYERS)])
 def test_a_view_of_tokens_is_the_permuted_network_tokenized_again(weights, d_t):
     tokens = tokenize(weights, LAYERS, d_t)
-    indices = view_indices(LAYERS, GROUPS, d_t, 3, np.random.default_rng(7))
+    views = draw_views(LAYERS, GROUPS, d_t, 3, np.random.default_rng(7))
     permutations = random_permutations(GROUPS, 3, np.random.default_rng(7))
-    for view, index in enumerate(indices):
+    seen = np.stack([views.see(model, 0, views.tokens) for model in tokens], axis=1)
+    for view, found in enumerate(seen):
         own = {name: values[view] for name, values in permutations.items()}
         expected = tokenize(permute(weights, GROUPS, own), LAYERS, d_t)
-        assert np.array_equal(gather(tokens, index), expected)
+        assert np.array_equal(found, expected)
         assert not np.array_equal(expected, tokens)
 
 

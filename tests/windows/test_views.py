@@ -14,7 +14,7 @@ from sane_core.weights.symmetry.groups import Axis, PermutationGroup
 from sane_core.weights.symmetry.permute import permute, random_permutations, random_signs
 from sane_core.weights.tokens import lengths_of, mask_of, positions_of, tokenize
 from sane_core.windows.compile import cut_windows
-from sane_core.windows.views import Views, draw_views, gather, view_indices
+from sane_core.windows.views import Views, draw_views
 from schemas.config.windows import WindowsConfig
 
 DIGITS_CNN = architecture_named("digits-cnn")
@@ -151,7 +151,10 @@ def test_without_groups_every_view_is_the_model():
 
 def test_the_same_seed_draws_the_same_views_and_another_draws_others():
     one, two, other = (
-        view_indices(LAYERS, GROUPS, 73, 2, rng_for(seed, "views", 3, 1)) for seed in (1, 1, 2)
+        views.index(0, views.tokens)
+        for views in (
+            draw_views(LAYERS, GROUPS, 73, 2, rng_for(seed, "views", 3, 1)) for seed in (1, 1, 2)
+        )
     )
     assert np.array_equal(one, two)
     assert not np.array_equal(one, other)
@@ -160,8 +163,9 @@ def test_the_same_seed_draws_the_same_views_and_another_draws_others():
 def test_gathering_a_whole_model_is_seeing_all_of_it():
     layers, groups, weights = CASES["digits-cnn"]
     tokens = tokenize(weights, layers, 20)[0]
-    (index,) = view_indices(layers, groups, 20, 1, np.random.default_rng(7))
-    assert np.array_equal(gather(tokens, index)[None], seen_by_hand("digits-cnn", 20, 1, 7))
+    views = draw_views(layers, groups, 20, 1, np.random.default_rng(7))
+    gathered = tokens.reshape(-1)[views.index(0, views.tokens)]
+    assert np.array_equal(gathered, seen_by_hand("digits-cnn", 20, 1, 7))
 
 
 def test_a_sign_flips_weights_and_never_the_padding():
