@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict
 from pathlib import Path
 
 from shared.rows import Row, benchmark, median
@@ -164,44 +163,25 @@ class _Sequence:
         )
 
     def windows(self, folder: Path) -> None:
-        from sane_core.architectures.registry import architecture_named
-        from sane_core.weights.files import read_layers, read_tokens
-        from sane_core.weights.symmetry.derive import groups_of
-        from sane_core.windows.beton import verify_beton
-        from sane_core.windows.compile import cut_windows
-        from sane_core.windows.write import write_beton
+        from sane_core.weights.work import PlainWork
+        from sane_core.windows.compile import compile_set
 
-        architecture = architecture_named(self.recipe.architecture)
-        layers, groups = (
-            read_layers(self.root / "tokens" / "layers.parquet"),
-            groups_of(architecture),
-        )
-        settings, seed = self.config.windows, self.config.seed
-        for split in ("train", "validation"):
-            tokens = read_tokens(self.root / "tokens" / "tokens", split, self.epochs)
-            scratch = self._scratch("windows")
-            windows, _ = cut_windows(tokens, layers, groups, settings, seed, scratch)
-            write_beton(folder / f"{split}.beton", windows, settings.dtype)
-            verify_beton(folder / f"{split}.beton")
+        work = PlainWork(folder, self._scratch("windows"))
+        compile_set(self.root / "tokens", self.config.windows, self.config.seed, work)
 
     def model(self, folder: Path) -> None:
         import torch
 
-        from sane_core.pretraining.autoencoder import AutoencoderShape
-        from sane_core.pretraining.worker import TrainingJob, run
-        from sane_core.weights.files import read_tokens
+        from sane_core.pretraining.worker import TrainingJob, TrainingZoo, run
 
-        tokens = read_tokens(self.root / "tokens" / "tokens", "train", self.epochs)
-        n, l, k = (int(largest) + 1 for largest in tokens.positions.max(0))
-        shape = AutoencoderShape(tokens.values.shape[2], self.config.windows.length, (n, l, k))
         job = TrainingJob(
-            windows=str(self.root / "windows"),
+            zoos=(TrainingZoo(windows=str(self.root / "windows")),),
             reader=self.config.windows.reader,
             folder=str(folder),
             scratch=str(self._scratch("model")),
-            shape=asdict(shape),
             config=self.config.pretrain,
             seed=self.config.seed,
+            data="",
             threads=torch.get_num_threads(),
         )
         run(job)

@@ -1,4 +1,4 @@
-"""The command line: `sane run CONFIG`, `sane zoo …`, `sane data …` and `sane doctor`.
+"""The command line: `sane run`, `tune`, `zoo …`, `model …`, `data …` and `doctor`.
 
 Everything heavy is imported inside the commands, so `sane --help` answers at once.
 """
@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from flows.data import app as data_app
+from flows.model_cli import app as model_app
+from flows.tune_cli import tune
 from flows.zoo_cli import app as zoo_app
 from schemas.errors import SaneError
 
@@ -23,6 +25,7 @@ app = typer.Typer(
 
 
 app.add_typer(zoo_app, name="zoo")
+app.add_typer(model_app, name="model")
 app.add_typer(data_app, name="data")
 
 
@@ -55,6 +58,9 @@ def run(
     run_benchmark(settings)
 
 
+app.command()(tune)
+
+
 @app.command()
 def doctor(
     store: Annotated[str, typer.Option(help="Folder of the artifact store.")] = "store",
@@ -74,6 +80,21 @@ def main() -> None:
     except SaneError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if not _interrupted(error):
+            raise
+        typer.echo("interrupted: run the same command again to go on", err=True)
+        sys.exit(130)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Return whether an error came of an interruption.
+
+    Ctrl-C reaches the embedded server too: Prefect then fails to tell it of the flow's end.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 if __name__ == "__main__":

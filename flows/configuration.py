@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from flows.sentences import sentence_for, suggest
 from schemas.config.benchmark import BenchmarkConfig
+from schemas.config.presets import preset_named
 from schemas.errors import ConfigError
 
 
@@ -51,8 +52,13 @@ def configure(
     Raises:
         ConfigError: The values or an override are not valid.
     """
-    written = _validate(values, place=place)
     parsed = [parse_override(text) for text in overrides]
+    # A preset lies under what the file says, so it is read with the file.
+    presets = [override for override in parsed if override.path == ("preset",)]
+    parsed = [override for override in parsed if override.path != ("preset",)]
+    for override in presets:
+        values = _with_preset(values, override)
+    written = _validate(values, place=place)
     if not parsed:
         return written
     changed = written.model_dump(mode="json")
@@ -100,6 +106,14 @@ def parse_override(text: str) -> Override:
         raise ConfigError(
             f"the value of --set {text} is not valid YAML ({_where(error)}); quote it"
         ) from None
+
+
+def _with_preset(values: Mapping[str, object], override: Override) -> dict[str, object]:
+    try:
+        preset_named(override.value)
+    except ValueError as error:
+        raise ConfigError(f"{error}; correct it in --set {override.text}") from None
+    return {**values, "preset": override.value}
 
 
 def _validate(values: Mapping[str, object], place: str) -> BenchmarkConfig:

@@ -19,7 +19,7 @@ def run_benchmark(config: BenchmarkConfig) -> Path:
     Raises:
         SaneError: What stopped the run, in one sentence.
     """
-    _prepare(config)
+    prepare(config)
     from flows.benchmark import sane
 
     page = Path(sane(config))
@@ -33,13 +33,13 @@ def run_zoos(config: BenchmarkConfig) -> list[Path]:
     Raises:
         SaneError: What stopped the run, in one sentence.
     """
-    _prepare(config)
+    prepare(config)
     from flows.zoos import zoos
 
     return [Path(page) for page in zoos(config)]
 
 
-def _prepare(config: BenchmarkConfig) -> None:
+def prepare(config: BenchmarkConfig) -> None:
     """Check the places, then set up the environment before Prefect is imported."""
     check_places(config)
     _prepare_environment()

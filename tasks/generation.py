@@ -27,6 +27,7 @@ def generate(
     images: OpenArtifact,
     tokens: OpenArtifact,
     model: OpenArtifact,
+    baseline: OpenArtifact | None = None,
 ) -> None:
     """Draw, select, fine-tune and compare (Algorithm 3)."""
     with progress_bar("generate", None, "steps") as bar:
@@ -41,5 +42,6 @@ def generate(
             seed,
             job.folder,
             bar.reach,
+            baseline.folder if baseline else None,
         )
     job.metrics.update(metrics)

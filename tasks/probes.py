@@ -25,9 +25,11 @@ def probe(
     tokens: OpenArtifact,
     model: OpenArtifact,
     embeddings: OpenArtifact,
+    baseline: OpenArtifact | None = None,
 ) -> None:
     """Fit ridge probes for every embedding, baseline and control (paper §5.1)."""
     pooled = read_embeddings(embeddings.file("embeddings.parquet"))
+    others = read_embeddings(baseline.file("embeddings.parquet")) if baseline else None
     with progress_bar("probe", 5, "steps") as bar:
         metrics = probe_zoo(
             tokens.folder,
@@ -38,5 +40,6 @@ def probe(
             seed,
             job.folder,
             bar.advance,
+            others,
         )
     job.metrics.update(metrics)

@@ -11,11 +11,14 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from tasks.progress_page import ProgressPage
 
 
 class RateColumn(ProgressColumn):
@@ -28,18 +31,24 @@ class RateColumn(ProgressColumn):
 
 
 class Bar:
-    """One stage's bar."""
+    """One stage's bar, and the same on the page of its task run."""
 
-    def __init__(self, progress: Progress, task: int) -> None:
-        self._progress, self._task = progress, task
+    def __init__(self, progress: Progress, task: TaskID, page: ProgressPage) -> None:
+        self._progress, self._task, self._page = progress, task, page
 
     def advance(self, steps: float = 1, note: str = "") -> None:
         """Go on by some steps."""
-        self._progress.update(self._task, advance=steps, note=note)  # type: ignore[arg-type]
+        self._progress.update(self._task, advance=steps, note=note)
+        self._show(note)
 
     def reach(self, step: float, total: float, note: str = "") -> None:
         """Go to a step of a total that may only be known now."""
-        self._progress.update(self._task, completed=step, total=total, note=note)  # type: ignore[arg-type]
+        self._progress.update(self._task, completed=step, total=total, note=note)
+        self._show(note)
+
+    def _show(self, note: str) -> None:
+        task = next(task for task in self._progress.tasks if task.id == self._task)
+        self._page.show(task.completed, task.total, f"{task.fields['unit']} {note}")
 
 
 @contextmanager
@@ -55,6 +64,8 @@ def progress_bar(name: str, total: float | None, unit: str) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
+    page = ProgressPage(name)
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=total, unit=unit, note="")
-        yield Bar(progress, task)
+        yield Bar(progress, task, page)
+    page.close()

@@ -26,7 +26,8 @@ HEADLINES = (
     "generation.accuracy.noise.epoch0",
     "generation.accuracy.sub.epoch1",
     "generation.accuracy.scratch.epoch1",
-    "pretrain.validation_reconstruction",
+    "evaluation.test.reconstruction",
+    "evaluation.latents_per_weight",
 )
 
 

@@ -25,27 +25,21 @@ def report(
     """Draw every figure and collect every table."""
     del config, seed
     opened = {"zoo": zoo, "tokens": tokens, "windows": windows, "model": model} | experiments
+    folders = {name: item.folder for name, item in experiments.items()}
+    # A baseline's metrics have the names of SANE's own.
+    own = [item.manifest for name, item in opened.items() if name != "baseline"]
+    sources = ReportSources(
+        zoo=zoo.folder,
+        tokens=tokens.folder,
+        model=model.folder,
+        probe=folders.get("probes"),
+        generation=folders.get("generation"),
+        evaluation=folders.get("evaluation"),
+        baseline=folders.get("baseline"),
+        ablation=folders.get("ablation"),
+        metrics={name: value for manifest in own for name, value in manifest.metrics.items()},
+        facts={name: value for manifest in own for name, value in manifest.facts.items()},
+    )
     with progress_bar("report", 1, "zoos") as bar:
-        draw_report(
-            ReportSources(
-                zoo=zoo.folder,
-                tokens=tokens.folder,
-                model=model.folder,
-                probe=experiments["probes"].folder if "probes" in experiments else None,
-                generation=experiments["generation"].folder
-                if "generation" in experiments
-                else None,
-                metrics={
-                    name: value
-                    for item in opened.values()
-                    for name, value in item.manifest.metrics.items()
-                },
-                facts={
-                    name: value
-                    for item in opened.values()
-                    for name, value in item.manifest.facts.items()
-                },
-            ),
-            job.folder,
-        )
+        draw_report(sources, job.folder)
         bar.advance()

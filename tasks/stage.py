@@ -17,6 +17,7 @@ from pydantic import Field
 from schemas.errors import SaneError
 from schemas.records import Artifact, Record
 from tasks.keys import stage_key
+from tasks.live import Stopped
 from tasks.retries import RETRIES, RETRY_DELAYS, RETRY_JITTER, is_transient
 from tasks.runners import fan_out_here
 from tasks.store import Store
@@ -83,9 +84,13 @@ class Stage:
                 raise SaneError(f"stage {self.name} cannot go on: {error}") from error
 
         key = self.key(config, at, inputs)
-        artifact, _ = store.get_or_make(
-            self.name, key, make, config=config, inputs=inputs, seed=at.seed
-        )
+        try:
+            artifact, _ = store.get_or_make(
+                self.name, key, make, config=config, inputs=inputs, seed=at.seed
+            )
+        except Stopped:
+            store.discard(self.name, key)
+            raise
         return artifact
 
     def _cache_key(self, context: TaskRunContext, parameters: dict[str, Any]) -> str | None:

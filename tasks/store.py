@@ -186,6 +186,12 @@ class Store:
         with suppress(OSError):
             self._folders.withdraw(place_of(stage, key))
 
+    def discard(self, stage: str, key: str) -> None:
+        """Delete what an attempt that will not be gone on with has left to resume from."""
+        with self._locked(stage, key) as alone:
+            if alone:
+                shutil.rmtree(self._work(stage, key), ignore_errors=True)
+
     def manifest(self, artifact: Artifact) -> Manifest:
         """Return what an artifact is and where it came from, without reading its files.
 
@@ -234,8 +240,11 @@ class Store:
         with full_disk_named(self.uri, self._local), file_lock(path) as alone:
             yield alone
 
+    def _work(self, stage: str, key: str) -> Path:
+        return self._local / ".work" / f"{stage}-{key}"
+
     def _start(self, stage: str, key: str, alone: bool) -> Job:
-        work = self._local / ".work" / f"{stage}-{key}"
+        work = self._work(stage, key)
         # A folder per attempt: without locks, two attempts must not share one.
         folder, scratch = work / f"attempt-{uuid4().hex}", work / "scratch"
         if alone:

@@ -2,15 +2,16 @@
 
 Everything is idempotent: a second `start` of a flow run gives the same run, an artifact that was
 recorded once gets no second child, and no metric's history is ever doubled. A cached stage is
-recorded from its manifest, so that every run is complete and runs compare as they are.
+recorded from its manifest, so that every run is complete and runs compare as they are. A stage that
+is watched has its child from the start (`tasks/tracking_live.py`), and its curves in the end,
+watched or not.
 """
 
 import logging
 import os
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,19 +19,22 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel
 
 from schemas.config.benchmark import TrackingConfig
-from schemas.errors import DiskFull, SaneError, UserError
+from schemas.errors import SaneError, UserError
 from schemas.records import Artifact, Manifest
 from tasks.locks import file_lock
 from tasks.tracking_content import (
     PARENT,
     Content,
+    Point,
     StageName,
+    artifact_tags,
     benchmark_content,
     benchmark_tags,
     stage_content,
     stage_tags,
 )
-from tasks.tracking_names import flat_parameters
+from tasks.tracking_failures import naming, opening
+from tasks.tracking_names import flat_parameters, flat_tags, split_metrics
 from tasks.tracking_places import (
     FlowRunRef,
     RunLink,
@@ -48,8 +52,6 @@ if TYPE_CHECKING:
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 _BATCH = 100
-_EXPERIMENTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'experiments'"
-_FULL = ("disk is full", "no space left", "quota exceeded")
 
 
 class Tracking:
@@ -92,16 +94,62 @@ class Tracking:
         Raises:
             SaneError: MLflow failed.
         """
+        flow = {"prefect.flow_run_id": flow_run.id} if flow_run else None
+        return self.open_run(name, flow, benchmark_tags(flow_run), parameters)
+
+    def open_run(
+        self,
+        name: str,
+        identity: Mapping[str, str] | None,
+        tags: Mapping[str, str],
+        parameters: BaseModel | Mapping[str, object],
+        finished: bool = True,
+    ) -> str:
+        """Return the run of an identity, running: the one that is there, or a new one.
+
+        Args:
+            name: What a new run is called.
+            identity: Tags that it is found by; None for a new one every time.
+            tags: Further tags, which it gets.
+            parameters: A configuration, nested; it is flattened to dotted names.
+            finished: Whether a run that has come to its end is gone on with.
+
+        Raises:
+            SaneError: MLflow failed.
+        """
         client, experiment = self._place
-        with self._named(f"run {name} could not be started"):
-            runs = self._runs({"prefect.flow_run_id": flow_run.id}) if flow_run else []
+        with naming(self.config.uri, f"run {name} could not be started"):
+            runs = self._runs(identity) if identity else []
+            runs = [run for run in runs if finished or run.info.status != "FINISHED"]
             if runs:
                 run = runs[0]
                 client.update_run(run.info.run_id, status="RUNNING")
             else:
-                run = client.create_run(experiment, tags=benchmark_tags(flow_run), run_name=name)
-            self._add(run.info.run_id, Content(parameters=flat_parameters(parameters)))
+                run = client.create_run(
+                    experiment, tags={**tags, **(identity or {})}, run_name=name
+                )
+            content = Content(parameters=flat_parameters(parameters), tags=tags)
+            self._add(run.info.run_id, content)
         return str(run.info.run_id)
+
+    def open_stage(
+        self, parent: str, stage: str, zoo: str | None, key: str, variant: str | None = None
+    ) -> str:
+        """Return the child of a stage that is about to run; a retry goes on in the one it has.
+
+        Args:
+            parent: Run of the benchmark.
+            stage: Name of the stage.
+            zoo: Zoo that it works on; None if on all of them.
+            key: The stage key.
+            variant: Of an ablation, that it works for.
+
+        Raises:
+            SaneError: MLflow failed.
+        """
+        name = StageName(stage, zoo, variant)
+        identity = {PARENT: parent, "sane.key": key}
+        return self.open_run(name.label, identity, stage_tags(parent, name, key), {}, False)
 
     def record_stage(
         self,
@@ -111,6 +159,8 @@ class Tracking:
         artifact: Artifact,
         manifest: Manifest,
         cached: bool,
+        variant: str | None = None,
+        curves: Callable[[], Iterable[Point]] = tuple,
     ) -> str | None:
         """Record a stage; call it as often as you like.
 
@@ -121,6 +171,9 @@ class Tracking:
             artifact: What it made or found.
             manifest: The artifact's manifest.
             cached: Whether the artifact was there already.
+            variant: Of an ablation, that it worked for.
+            curves: Gives the points of the artifact's history; those that were logged while the
+                stage ran are not logged again.
 
         Returns:
             The child run that was written; None if the artifact had a finished one.
@@ -128,18 +181,65 @@ class Tracking:
         Raises:
             SaneError: MLflow failed.
         """
-        name = StageName(stage, zoo)
-        with self._named(f"stage {name.label} could not be recorded"):
+        name = StageName(stage, zoo, variant)
+        with naming(self.config.uri, f"stage {name.label} could not be recorded"):
             child, unfinished = self._child(parent, name, artifact, manifest)
             run = str(child.info.run_id)
             if unfinished:
-                self._add(run, stage_content(manifest))
+                points = list(curves())
+                drawn = {point.metric for point in points}
+                self._add(run, stage_content(artifact, manifest, drawn))
+                self._add_points(run, points, child.info.start_time)
                 self._place[0].set_terminated(run, "FINISHED", end_time=_now())
+                self._end_stale(run, manifest.key)
             # A retry finds in the store what its own first attempt made: that is no cache hit.
             made_here = not unfinished and child.data.tags.get(PARENT) == parent
             source = run if cached and not made_here else None
             self._add(parent, benchmark_content(name, manifest, source, self._zoos))
         return run if unfinished else None
+
+    def log_points(self, run: str, points: Iterable[Point]) -> None:
+        """Add points to curves; a point of a metric and step that is there already is left out.
+
+        Raises:
+            SaneError: MLflow failed.
+        """
+        with naming(self.config.uri, f"curves of run {run} could not be recorded"):
+            self._add_points(run, points, _now())
+
+    def add(self, run: str, metrics: Mapping[str, float], tags: Mapping[str, object]) -> None:
+        """Log metrics and tags that a run does not hold yet.
+
+        Raises:
+            SaneError: MLflow failed.
+        """
+        finite, not_finite = split_metrics(metrics)
+        with naming(self.config.uri, f"run {run} could not be written"):
+            self._add(run, Content(finite, tags=flat_tags(tags) | not_finite))
+
+    def running_children(self, parent: str) -> dict[str, Mapping[str, str]]:
+        """Return the tags of a run's children that have not ended.
+
+        Raises:
+            SaneError: MLflow failed.
+        """
+        with naming(self.config.uri, f"children of run {parent} could not be read"):
+            children = self._runs({PARENT: parent})
+        running = [run for run in children if run.info.status == "RUNNING"]
+        return {run.info.run_id: run.data.tags for run in running}
+
+    def end_stale(self, run: str, key: str) -> None:
+        """End the children that killed runs left of a stage that runs here.
+
+        Args:
+            run: The child that stays.
+            key: The stage key.
+
+        Raises:
+            SaneError: MLflow failed.
+        """
+        with naming(self.config.uri, f"what was left beside run {run} could not be ended"):
+            self._end_stale(run, key)
 
     def log_files(self, run: str, *sources: Path, to: str | None = None) -> None:
         """Copy files onto a run, over what is there.
@@ -157,7 +257,7 @@ class Tracking:
             if not source.exists():
                 raise SaneError(f"{source} cannot be copied to MLflow: there is no such file")
             log = client.log_artifacts if source.is_dir() else client.log_artifact
-            with self._named(f"{source} could not be copied"):
+            with naming(self.config.uri, f"{source} could not be copied"):
                 log(run, str(source), to)
 
     def finish(self, run: str, status: Status = "FINISHED") -> None:
@@ -166,7 +266,7 @@ class Tracking:
         Raises:
             SaneError: MLflow failed.
         """
-        with self._named(f"run {run} could not be finished"):
+        with naming(self.config.uri, f"run {run} could not be finished"):
             self._place[0].set_terminated(run, status)
 
     def link(self, run: str) -> RunLink:
@@ -176,7 +276,7 @@ class Tracking:
     @cached_property
     def _place(self) -> "tuple[MlflowClient, str]":
         """The client and the experiment's id."""
-        client_type = _quiet_client()
+        client_type = quiet_client()
         lock: AbstractContextManager[object] = nullcontext()
         if is_server(self.config.uri):
             check_server(self.config.uri)
@@ -184,7 +284,7 @@ class Tracking:
             check_database(file)
             # Processes that migrate one database at once break it.
             lock = file_lock(file.with_name(f"{file.name}.lock"))
-        with self._opening(), lock:
+        with opening(self.config.uri), lock:
             client = client_type(tracking_uri=self.config.uri, registry_uri=self.config.uri)
             return client, self._experiment(client)
 
@@ -221,18 +321,49 @@ class Tracking:
         """Return the run of an artifact and whether it is still to be filled.
 
         A finished one of any benchmark; else one that this benchmark left unfinished; else new.
+        Where there is a finished one, a child that was opened for nothing is taken back.
         """
         client, experiment = self._place
-        runs = self._runs({"sane.key": manifest.key, "sane.artifact": artifact.digest})
-        for run in runs:
+        mine = None
+        finished = None
+        for run in self._runs({"sane.key": manifest.key}):
+            made = run.data.tags.get("sane.artifact")
             if run.info.status == "FINISHED":
-                return run, False
-        for run in runs:
-            if run.data.tags.get(PARENT) == parent:
-                return run, True
+                finished = finished or (run if made == artifact.digest else None)
+            elif run.data.tags.get(PARENT) == parent and made in (None, artifact.digest):
+                mine = mine or run
+        if finished:
+            if mine:
+                client.delete_run(mine.info.run_id)
+            return finished, False
+        if mine:
+            return mine, True
         began = _now() - round(1000 * manifest.seconds)
-        tags = stage_tags(parent, name, artifact, manifest)
+        tags = stage_tags(parent, name, manifest.key) | artifact_tags(artifact, manifest)
         return client.create_run(experiment, began, tags, run_name=name.label), True
+
+    def _end_stale(self, run: str, key: str) -> None:
+        for other in self._runs({"sane.key": key}):
+            if other.info.run_id != run and other.info.status == "RUNNING":
+                self._place[0].set_terminated(other.info.run_id, "KILLED")
+
+    def _add_points(self, run: str, points: Iterable[Point], when: int) -> None:
+        """Log the points of metrics and steps that are not there; `when` is their time."""
+        from mlflow.entities import Metric
+
+        client, _ = self._place
+        there = client.get_run(run).data.metrics
+        known: dict[str, set[int]] = {}
+        new = []
+        for metric, step, value in points:
+            if metric not in known:
+                history = client.get_metric_history(run, metric) if metric in there else []
+                known[metric] = {point.step for point in history}
+            if step not in known[metric]:
+                known[metric].add(step)
+                new.append(Metric(metric, value, when, step))
+        for at in range(0, len(new), _BATCH):
+            client.log_batch(run, new[at : at + _BATCH], synchronous=True)
 
     def _add(self, run: str, content: Content) -> None:
         """Log what a run does not hold yet.
@@ -258,82 +389,8 @@ class Tracking:
             part = slice(at, at + _BATCH)
             client.log_batch(run, metrics[part], parameters[part], tags[part], synchronous=True)
 
-    @contextmanager
-    def _opening(self) -> Iterator[None]:
-        """Turn what goes wrong with a place into one sentence with the remedy."""
-        try:
-            yield
-        except SaneError:
-            raise
-        # Missing drivers, migrations and connections: each has exceptions of its own.
-        except Exception as error:
-            reason, uri = _reason(error), self.config.uri
-            remedy = "choose another `tracking.uri`"
-            if "out-of-date database schema" in reason:
-                reason = "it was made by another version of MLflow"
-                remedy = f"copy it, then run `mlflow db upgrade {uri}`; or {remedy}"
-            raise UserError(f"MLflow ({uri}) cannot be opened ({reason}): {remedy}") from error
 
-    @contextmanager
-    def _named(self, trouble: str) -> Iterator[None]:
-        """Turn what MLflow, its database or its server raise into one sentence."""
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason, uri = _reason(error), self.config.uri
-            if any(text in reason.lower() for text in _FULL):
-                raise DiskFull(f"no space left for MLflow ({uri}): free some space") from error
-            raise SaneError(f"MLflow ({uri}): {trouble} ({reason})") from error
-
-
-@contextmanager
-def reading(config: TrackingConfig) -> "Iterator[MlflowClient]":
-    """Give a client of a place that is there already; neither place nor experiment is made.
-
-    Args:
-        config: Where MLflow keeps its database; the experiment is not looked at.
-
-    Raises:
-        UserError: The place cannot be opened.
-        SaneError: MLflow failed while it was read.
-    """
-    tracking = Tracking(config)
-    uri = tracking.config.uri
-    client_type = _quiet_client()
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    if is_server(uri):
-        check_server(uri)
-    elif file := database_file(uri):
-        _check_is_there(file)
-    with tracking._opening():
-        client = client_type(tracking_uri=uri, registry_uri=uri)
-    with tracking._named("it could not be read"):
-        yield client
-
-
-def _check_is_there(file: Path) -> None:
-    """Raise unless a file is a database of MLflow; MLflow would make one of whatever it is."""
-    found = file.is_file()
-    try:
-        if found:
-            with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-                found = bool(database.execute(_EXPERIMENTS).fetchone())
-    except sqlite3.Error as error:
-        raise UserError(
-            f"MLflow database {file} cannot be read ({error}): check `tracking.uri`"
-        ) from error
-    if not found:
-        raise UserError(f"{file} must be a database of MLflow: check `tracking.uri`")
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0]
-
-
-def _quiet_client() -> "type[MlflowClient]":
+def quiet_client() -> "type[MlflowClient]":
     """Import MLflow without its log noise, its tracebacks and its calls home."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow.tracking import MlflowClient

@@ -3,7 +3,7 @@
 The same manifest gives the same content, whether its stage ran or was found in the store.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 from schemas.records import Artifact, Manifest
@@ -21,16 +21,25 @@ class Content(NamedTuple):
     tags: Mapping[str, str] = {}
 
 
+class Point(NamedTuple):
+    """A point of a curve: a metric at a step, such as an epoch."""
+
+    metric: str
+    step: int
+    value: float
+
+
 class StageName(NamedTuple):
-    """A stage and the zoo it worked on; none if on all of them."""
+    """A stage, the zoo it worked on (none if on all of them) and the variant of an ablation."""
 
     stage: str
     zoo: str | None
+    variant: str | None = None
 
     @property
     def label(self) -> str:
         """What its run is called."""
-        return self.stage if self.zoo is None else f"{self.zoo}.{self.stage}"
+        return ".".join(part for part in (self.zoo, self.variant, self.stage) if part)
 
 
 def benchmark_tags(flow_run: FlowRunRef | None) -> dict[str, str]:
@@ -44,32 +53,47 @@ def benchmark_tags(flow_run: FlowRunRef | None) -> dict[str, str]:
     return flat_tags(tags)
 
 
-def stage_tags(
-    parent: str, name: StageName, artifact: Artifact, manifest: Manifest
-) -> dict[str, str]:
+def stage_tags(parent: str, name: StageName, key: str) -> dict[str, str]:
     """Return the tags that a stage's run has from its first moment, and is found by."""
     tags = {
         PARENT: parent,
         "mlflow.source.name": "sane",
-        "mlflow.source.git.commit": manifest.git_revision,
         "sane.kind": "stage",
         "sane.stage": name.stage,
         "sane.zoo": name.zoo,
-        "sane.key": manifest.key,
+        "sane.variant": name.variant,
+        "sane.key": key,
+    }
+    return flat_tags(tags)
+
+
+def artifact_tags(artifact: Artifact, manifest: Manifest) -> dict[str, str]:
+    """Return the tags of what a stage made."""
+    tags = {
+        "mlflow.source.git.commit": manifest.git_revision,
         "sane.artifact": artifact.digest,
         "sane.uri": artifact.uri,
     }
     return flat_tags(tags)
 
 
-def stage_content(manifest: Manifest) -> Content:
-    """Return what a stage's own run shows: its configuration, its metrics, its lineage."""
-    metrics, not_finite = split_metrics({"seconds": manifest.seconds, **manifest.metrics})
+def stage_content(artifact: Artifact, manifest: Manifest, drawn: Container[str] = ()) -> Content:
+    """Return what a stage's own run shows: its configuration, its metrics, its lineage.
+
+    Args:
+        artifact: What the stage made.
+        manifest: The artifact's manifest.
+        drawn: Metrics that have a curve in the run. What the manifest says of them is the value
+            of the best epoch and stands as `best.<metric>`: a curve ends with its last epoch.
+    """
+    named = {f"best.{m}" if m in drawn else m: value for m, value in manifest.metrics.items()}
+    metrics, not_finite = split_metrics({"seconds": manifest.seconds, **named})
     facts = {f"fact.{name}": text for name, text in manifest.facts.items()}
     inputs = {f"input.{name}": given.digest for name, given in manifest.inputs.items()}
     versions = {f"version.{name}": text for name, text in manifest.versions.items()}
     parameters = flat_parameters({"seed": manifest.seed, **manifest.config})
-    return Content(metrics, parameters, flat_tags(facts | inputs | versions) | not_finite)
+    tags = artifact_tags(artifact, manifest) | flat_tags(facts | inputs | versions) | not_finite
+    return Content(metrics, parameters, tags)
 
 
 def benchmark_content(
@@ -84,16 +108,17 @@ def benchmark_content(
         zoos: Zoos in the benchmark.
     """
     measured = {**manifest.metrics, f"seconds.{name.stage}": manifest.seconds}
-    named = {benchmark_metric(metric, name.zoo, zoos): v for metric, v in measured.items()}
+    named = {benchmark_metric(metric, name, zoos): v for metric, v in measured.items()}
     metrics, not_finite = split_metrics(named)
     cached = {f"cached.{name.label}": "true", f"run.{name.label}": cached_from}
     return Content(metrics, tags=not_finite | (flat_tags(cached) if cached_from else {}))
 
 
-def benchmark_metric(name: str, zoo: str | None, zoos: int) -> str:
+def benchmark_metric(metric: str, name: StageName, zoos: int) -> str:
     """Return what a stage's metric is called in the benchmark's run.
 
     With one zoo it keeps its name, so that names are equal across runs; with more, the zoo's
-    name stands before it.
+    name stands before it, and that of a variant always does.
     """
-    return name if zoos <= 1 or zoo is None else f"{zoo}.{name}"
+    zoo = None if zoos <= 1 else name.zoo
+    return ".".join(part for part in (zoo, name.variant, metric) if part)

@@ -20,8 +20,8 @@ from sane_core.zoo.readers.safetensors_folder import SUFFIX
 from sane_core.zoo.readers.sources import state_lines
 from schemas.config.benchmark import TrackingConfig
 from schemas.errors import SaneError, UserError
-from tasks.tracking import reading
 from tasks.tracking_places import resolve
+from tasks.tracking_reading import reading
 from tasks.tracking_zoo_artifacts import download, is_index
 from tasks.tracking_zoo_checkpoints import (
     LOG_WEIGHTS,

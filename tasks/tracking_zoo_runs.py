@@ -13,7 +13,7 @@ from sane_core.zoo.formats.refused import printable
 from sane_core.zoo.readers.reader import Rejected
 from schemas.config.benchmark import TrackingConfig
 from schemas.errors import SaneError, UserError
-from tasks.tracking import reading
+from tasks.tracking_reading import reading
 from tasks.tracking_zoo_artifacts import File, artifacts_of, is_of_use
 from tasks.tracking_zoo_epochs import History, points_of
 

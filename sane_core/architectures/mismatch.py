@@ -17,8 +17,19 @@ def describe_mismatch(shapes: Shapes, architecture: Architecture) -> str:
         shapes: Entry -> shape; buffers may be among them.
         architecture: What the state dict is said to be.
     """
-    parameters = architecture.shapes()
-    known = parameters | architecture.buffers()
+    found = differences(shapes, architecture.shapes(), architecture.buffers())
+    return f"not a state dict of {architecture.name}: {found}" if found else ""
+
+
+def differences(shapes: Shapes, parameters: Shapes, buffers: Shapes) -> str:
+    """Return the first entries that do not fit, by kind, or "" where all fit.
+
+    Args:
+        shapes: Entry -> shape of a state dict.
+        parameters: Entries that it must have.
+        buffers: Entries that it may have.
+    """
+    known = {**parameters, **buffers}
     missing = [name for name in parameters if name not in shapes]
     unexpected = [name for name in shapes if name not in known]
     misshapen = [
@@ -27,8 +38,7 @@ def describe_mismatch(shapes: Shapes, architecture: Architecture) -> str:
         if name in known and tuple(shapes[name]) != known[name]
     ]
     kinds = {"missing": missing, "unexpected": unexpected, "wrong shape": misshapen}
-    found = [f"{kind}: {_some(names)}" for kind, names in kinds.items() if names]
-    return f"not a state dict of {architecture.name}: {'; '.join(found)}" if found else ""
+    return "; ".join(f"{kind}: {_some(names)}" for kind, names in kinds.items() if names)
 
 
 def _some(names: list[str]) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sane_core.embedding.device import on_gpu
 from sane_core.embedding.embed import encode
 from sane_core.embedding.files import Embeddings
 from sane_core.embedding.pooling import pool
@@ -26,13 +27,14 @@ def embed_zoo(
     """Encode and pool checkpoints (Algorithm 2).
 
     Args:
-        model: Encoder.
+        model: Encoder; it is moved to a GPU, where there is one.
         tokens: The `tokens/` folder of the preprocess stage.
         epochs: Epochs to embed.
         config: Chunk, halo and batch sizes.
         name: Prefix of the vectors' names.
         on_split: Called after each split.
     """
+    model = on_gpu(model)
     parts: list[Embeddings] = []
     for split in SPLITS:
         part = read_tokens(tokens, split, epochs)

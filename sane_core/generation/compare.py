@@ -18,6 +18,7 @@ from sane_core.generation.sample import (
     bootstrap_prior,
     keep_best,
     subsample,
+    subsample_by_dimension,
 )
 from sane_core.seeding import rng_for
 from sane_core.weights.standardize import standardize
@@ -68,6 +69,7 @@ def draw_all(
     config: GenerateConfig,
     seed: int,
     repeat: int,
+    baseline: Generator | None = None,
 ) -> dict[str, Samples]:
     """Draw every method's models once.
 
@@ -78,11 +80,13 @@ def draw_all(
         config: Candidates, keep, bandwidth, rounds.
         seed: The run's seed.
         repeat: Number of the independent draw.
+        baseline: Trained autoencoder with one latent per model, if there is one.
 
     Returns:
         Method -> models: sub, kde30, boot, gauss; prompts and reconstruction (all of them, in
         random order), prompts_selected, best_prompt, noise (as far from its prompt as the SUB
-        sample), interpolation, average, scratch.
+        sample), interpolation, average, scratch; global_kde30 and global_reconstruction of the
+        baseline.
     """
     draw = (config.candidates, config.keep, config.bandwidth)
 
@@ -92,8 +96,7 @@ def draw_all(
     def select(weights: Weights, keep: int) -> Samples:
         return keep_best(generator.architecture, weights, generator.validation, keep)
 
-    best_third = np.argsort(-prompts.validation_accuracy, kind="stable")
-    best_third = best_third[: max(1, round(0.3 * len(best_third)))]
+    best_third = _best_third(prompts)
     latents = prompts.latents
     methods = {
         "sub": subsample(generator, latents, *draw, rng("sub")),
@@ -110,6 +113,13 @@ def draw_all(
     methods["best_prompt"] = select(prompts.weights, 1)
     methods["average"] = select(average(prompts.weights), 1)
     methods["reconstruction"] = _unselected(generator.decode(latents), shuffled, generator)
+    if baseline:
+        own = embed_prompts(baseline, prompts.weights).latents
+        methods["global_kde30"] = subsample_by_dimension(
+            baseline, own[best_third], *draw, rng("global_kde30")
+        )
+        decoded = baseline.decode(own)
+        methods["global_reconstruction"] = _unselected(decoded, shuffled, generator)
     runs = [-1 - repeat * config.keep - i for i in range(config.keep)]
     fresh = members_of(recipe, runs, seed)
     start = initialize(generator.architecture, fresh, seed, recipe.initial_bias)
@@ -117,6 +127,12 @@ def draw_all(
         {name: values.numpy() for name, values in start.items()}, config.keep
     )
     return methods
+
+
+def _best_third(prompts: Prompts) -> np.ndarray:
+    """Return which 30 % of the prompts are the best on validation images."""
+    ranked = np.argsort(-prompts.validation_accuracy, kind="stable")
+    return ranked[: max(1, round(0.3 * len(ranked)))]
 
 
 def _unselected(weights: Weights, order: np.ndarray, generator: Generator) -> Samples:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sane_core.architectures.architecture import Architecture
-from sane_core.embedding.embed import decode
-from sane_core.generation.distributions.kde import sample_kde
+from sane_core.embedding.embed import decode, has_one_latent
+from sane_core.generation.distributions.kde import sample_kde, sample_kde_by_dimension
 from sane_core.generation.distributions.prior import sample_prior
 from sane_core.images.images import Images
 from sane_core.pretraining.autoencoder import Autoencoder
@@ -54,7 +54,7 @@ class Generator:
     validation: Images
 
     def decode(self, latents: np.ndarray) -> Weights:
-        """Decode latents [models, N, d_z] to raw weights: detokenize, then undo standardization."""
+        """Decode latents, as `encode` gives them: detokenize, then undo standardization."""
         tokens = decode(self.model, latents, self.positions, self.lengths, self.embed)
         return unstandardize(detokenize(tokens, self.layers), self.layers, self.statistics)
 
@@ -134,6 +134,20 @@ def subsample(
     return keep_best(generator.architecture, weights, generator.validation, keep, latents, index)
 
 
+def subsample_by_dimension(
+    generator: Generator,
+    prompts: np.ndarray,
+    candidates: int,
+    keep: int,
+    bandwidth: float,
+    rng: np.random.Generator,
+) -> Samples:
+    """Draw from the density of each latent dimension, keep the best; arguments as `subsample`."""
+    latents = sample_kde_by_dimension(prompts, candidates, bandwidth, generator.scale, rng)
+    weights = generator.decode(latents)
+    return keep_best(generator.architecture, weights, generator.validation, keep, latents)
+
+
 def bootstrap(
     generator: Generator,
     prompts: np.ndarray,
@@ -171,9 +185,8 @@ def bootstrap_prior(
     rng: np.random.Generator,
 ) -> Samples:
     """GAUSS: as `bootstrap`, from candidates drawn from the prior instead of prompts."""
-    latents = sample_prior(
-        len(generator.positions), candidates, generator.mean, generator.scale, rng
-    )
+    count = 1 if has_one_latent(generator.model) else len(generator.positions)
+    latents = sample_prior(count, candidates, generator.mean, generator.scale, rng)
     samples = keep_best(
         generator.architecture, generator.decode(latents), generator.validation, keep, latents
     )

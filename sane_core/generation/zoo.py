@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 from sane_core.architectures.registry import architecture_named
-from sane_core.embedding.embed import encode
+from sane_core.embedding.device import on_gpu
+from sane_core.embedding.embed import encode, whole_models
 from sane_core.generation.compare import Prompts, draw_all, embed_prompts
 from sane_core.generation.finetune import finetune
 from sane_core.generation.front import FrontPoint, sweep
@@ -30,10 +31,10 @@ from schemas.config.training import TrainingConfig
 
 DRAWN = ("sub", "kde30", "boot", "gauss", "noise", "interpolation", "scratch")
 """Methods that draw `keep` models anew in every repeat."""
-ONCE = ("prompts", "reconstruction", "prompts_selected", "best_prompt", "average")
-"""Methods that do not depend on the draw: they count once."""
-UNSELECTED = ("prompts", "reconstruction")
+UNSELECTED = ("prompts", "reconstruction", "global_reconstruction")
 """Methods that report all their models at epoch 0, and fine-tune as many as there are samples."""
+ONCE = (*UNSELECTED, "prompts_selected", "best_prompt", "average")
+"""Methods that do not depend on the draw: they count once."""
 AT_ONCE = 50
 """Models fine-tuned at once."""
 
@@ -83,6 +84,7 @@ def generate_from_zoo(
     seed: int,
     folder: Path,
     on_step: Callable[[int, int], None] | None = None,
+    baseline: Path | None = None,
 ) -> dict[str, float]:
     """Draw, score, fine-tune and sweep; write the tables and the kept SUB samples.
 
@@ -98,6 +100,8 @@ def generate_from_zoo(
         folder: Gets `accuracy.parquet`, `samples.parquet`, `front.parquet` and `samples/`.
         on_step: Called with (step, steps) after every draw, epoch of fine-tuning and point of the
             front.
+        baseline: Folder of the pretrain stage of an autoencoder with one latent per model; its
+            samples are the method `global_kde30`.
 
     Returns:
         Metrics `generation.*` and `front.*`.
@@ -105,12 +109,15 @@ def generate_from_zoo(
     parts = read_images(images)
     training = read_tokens(tokens / "tokens", "train", epochs)
     generator = prepare(tokens, model, training, parts["validation"], embed)
+    other = None
+    if baseline:
+        other = prepare(tokens, baseline, training, parts["validation"], whole_models(embed))
     trained = raw_weights(generator, training)
     wrong = ~score(generator.architecture, stack(generator.architecture, trained), parts["test"])[0]
     prompts = _prompts(generator, tokens, config)
 
     steps = count()
-    total = _steps(config, len(prompts.latents))
+    total = _steps(config, len(prompts.latents), other is not None)
 
     def advance() -> None:
         if on_step:
@@ -118,7 +125,7 @@ def generate_from_zoo(
 
     draws = []
     for repeat in range(config.seeds):
-        draws.append(draw_all(generator, prompts, recipe, config, seed, repeat))
+        draws.append(draw_all(generator, prompts, recipe, config, seed, repeat, other))
         advance()
     summary = [
         _summarize(generator, method, repeat, samples, parts["test"], wrong, trained)
@@ -144,7 +151,7 @@ def prepare(
     name = pq.read_table(tokens / "layers.parquet", columns=["architecture"])["architecture"][
         0
     ].as_py()
-    autoencoder = load(model)
+    autoencoder = on_gpu(load(model))
     latents = encode(autoencoder, training.values, training.positions, training.lengths, embed)
     return Generator(
         model=autoencoder,
@@ -229,18 +236,18 @@ def _finetune(
         for model, value in enumerate(values)
         if epoch or method not in UNSELECTED
     ]
-    for method in UNSELECTED:
+    for method in (name for name in UNSELECTED if name in draws[0]):
         everything = stack(generator.architecture, draws[0][method].weights)
         correct, _ = score(generator.architecture, everything, images["test"])
         rows += [Accuracy(method, 0, i, 0, float(value)) for i, value in enumerate(correct.mean(1))]
     return rows
 
 
-def _steps(config: GenerateConfig, prompts: int) -> int:
+def _steps(config: GenerateConfig, prompts: int, baseline: bool) -> int:
     """Return the number of draws, epochs of fine-tuning (per chunk) and points of the front."""
     samples = config.keep * config.seeds
-    drawn = samples * len(DRAWN)
-    members = drawn + 2 * min(prompts, samples) + min(prompts, config.keep) + 2
+    drawn = samples * (len(DRAWN) + baseline)
+    members = drawn + (2 + baseline) * min(prompts, samples) + min(prompts, config.keep) + 2
     epochs = -(-members // AT_ONCE) * (max(0, *config.finetune_epochs) + 1)
     knobs = (*config.bandwidths, *config.noise_sizes, *config.interpolations)
     return config.seeds + epochs + config.seeds * len(knobs)

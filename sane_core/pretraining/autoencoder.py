@@ -2,17 +2,28 @@
 
 Linear into the transformer's width, position embedding added, pre-norm blocks, linear to the
 latents; the decoder mirrors it with the same position embedding. Attention is not causal and never
-looks at padding tokens. `encode` and `decode` take windows of any length; only the contrastive
-projection head is tied to the window length of pretraining.
+looks at padding tokens.
+
+`encode` and `decode` check what they are given. `forward`, the pass of a training step, and
+`encode_checked`/`decode_checked` do not: nothing in them depends on values, so that a GPU is never
+waited for and a compiler sees one graph. Their callers have been to `check_positions`, on the CPU.
+
+With `bottleneck = "token"` (SANE) windows may have any length; only the contrastive projection head
+is tied to that of pretraining. With `bottleneck = "model"` the whole sequence has one latent
+vector, as in the earlier hyper-representations (Schürholt et al., 2021 and 2022): the encoder's
+outputs are flattened and mapped to it by one linear layer, and back, which ties the autoencoder to
+sequences of the length of pretraining; shorter networks are padded to it.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from sane_core.pretraining.positions import position_embedding
 from schemas.config.pretrain import AutoencoderConfig
 
 
@@ -22,7 +33,7 @@ class AutoencoderShape:
 
     Attributes:
         d_t: Token size.
-        window: Window length W of pretraining (the projection head's only).
+        window: Window length W of pretraining.
         positions: Table sizes for n, l and k: largest position + 1 each.
     """
 
@@ -37,23 +48,39 @@ class AutoencoderShape:
         return cls(int(fields["d_t"]), int(fields["window"]), (int(n), int(l), int(k)))
 
 
+class Passed(NamedTuple):
+    """What a training step needs of a pass.
+
+    Attributes:
+        latents: [batch, W, d_z], or [batch, 1, d_z] with one for the whole sequence.
+        decoded: Tokens [batch, W, d_t].
+        projected: [batch, d_projection].
+    """
+
+    latents: torch.Tensor
+    decoded: torch.Tensor
+    projected: torch.Tensor
+
+
 class Autoencoder(nn.Module):
     """Encoder g_θ, decoder h_ψ and projection head p_φ."""
 
     def __init__(self, shape: AutoencoderShape, config: AutoencoderConfig) -> None:
         super().__init__()
-        self.shape = shape
-        d_model = config.d_model
-        self.positions = PositionEmbedding(shape.positions, d_model)
+        self.shape, self.config = shape, config
+        d_model, whole = config.d_model, config.bottleneck == "model"
+        latents = 1 if whole else shape.window
+        wide = shape.window * d_model if whole else d_model
+        self.positions = position_embedding(shape.positions, config)
         self.tokens_in = nn.Linear(shape.d_t, d_model)
         self.encoder = nn.ModuleList(Block(d_model, config.heads) for _ in range(config.layers))
         self.encoder_norm = nn.LayerNorm(d_model, bias=False)
-        self.latents_out = nn.Linear(d_model, config.d_z)
-        self.latents_in = nn.Linear(config.d_z, d_model)
+        self.latents_out = nn.Linear(wide, config.d_z)
+        self.latents_in = nn.Linear(config.d_z, wide)
         self.decoder = nn.ModuleList(Block(d_model, config.heads) for _ in range(config.layers))
         self.decoder_norm = nn.LayerNorm(d_model, bias=False)
         self.tokens_out = nn.Linear(d_model, shape.d_t)
-        self.projection = ProjectionHead(shape.window * config.d_z, config.d_projection)
+        self.projection = ProjectionHead(latents * config.d_z, config.d_projection)
 
     def encode(
         self, tokens: torch.Tensor, positions: torch.Tensor, lengths: torch.Tensor
@@ -66,47 +93,82 @@ class Autoencoder(nn.Module):
             lengths: int64 [batch, n], real weights per token; 0 is a padding token.
 
         Returns:
-            Latents [batch, n, d_z].
+            Latents [batch, n, d_z]; [batch, 1, d_z] if there is one for the whole sequence.
+
+        Raises:
+            ValueError: If a position is unknown, or the sequence has not the length it must have.
         """
-        x = self.tokens_in(tokens) + self.positions(positions)
-        visible = visible_keys(lengths)
-        for block in self.encoder:
-            x = block(x, visible)
-        return self.latents_out(self.encoder_norm(x))
+        self._check(positions)
+        return self.encode_checked(tokens, positions, visible_keys(lengths))
 
     def decode(
         self, latents: torch.Tensor, positions: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Decode latents [batch, n, d_z] to tokens [batch, n, d_t] (Eq. 4), else as `encode`."""
-        x = self.latents_in(latents) + self.positions(positions)
-        visible = visible_keys(lengths)
+        """Decode latents, as `encode` returns them, to tokens [batch, n, d_t] (Eq. 4)."""
+        self._check(positions)
+        return self.decode_checked(latents, positions, visible_keys(lengths))
+
+    def forward(
+        self, tokens: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor | None
+    ) -> Passed:
+        """Encode, decode and project windows of the length of pretraining; arguments as below."""
+        latents = self.encode_checked(tokens, positions, visible)
+        decoded = self.decode_checked(latents, positions, visible)
+        return Passed(latents, decoded, self.projection(latents))
+
+    def encode_checked(
+        self, tokens: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Encode windows whose positions were checked.
+
+        Args:
+            tokens: float [batch, n, d_t].
+            positions: int64 [batch, n, 3].
+            visible: bool [batch, 1, 1, n], False at padding tokens; None: there are none, and
+                attention needs no mask.
+
+        Returns:
+            Latents, as `encode`.
+        """
+        x = self.tokens_in(tokens) + self.positions(positions)
+        for block in self.encoder:
+            x = block(x, visible)
+        x = self.encoder_norm(x)
+        if self.config.bottleneck == "model":
+            if visible is not None:
+                x = x * visible[:, 0, 0, :, None]
+            x = x.flatten(1).unsqueeze(1)
+        return self.latents_out(x)
+
+    def decode_checked(
+        self, latents: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Decode latents to tokens [batch, n, d_t]; arguments as `encode_checked`."""
+        x = self.latents_in(latents)
+        if self.config.bottleneck == "model":
+            x = x.view(len(x), self.shape.window, -1)
+        x = x + self.positions(positions)
         for block in self.decoder:
             x = block(x, visible)
         return self.tokens_out(self.decoder_norm(x))
 
-
-class PositionEmbedding(nn.Module):
-    """concat(E1[n] + E2[l], E3[k]): learned tables, half of the width each."""
-
-    def __init__(self, sizes: tuple[int, int, int], d_model: int) -> None:
-        super().__init__()
-        self.sizes = sizes
-        self.tables = nn.ModuleList(nn.Embedding(size, d_model // 2) for size in sizes)
-
-    def forward(self, positions: torch.Tensor) -> torch.Tensor:
-        """Embed positions int64 [batch, n, 3] to [batch, n, d_model].
+    def check_positions(self, positions: torch.Tensor | np.ndarray) -> None:
+        """Make sure that positions int [..., 3] can be embedded; on a GPU this waits for it.
 
         Raises:
-            ValueError: If a position lies beyond its table.
+            ValueError: If one lies beyond its table and unseen ones are refused.
         """
-        for axis, size in zip("nlk", self.sizes, strict=True):
-            largest = int(positions[..., "nlk".index(axis)].max())
-            if largest >= size:
-                raise ValueError(
-                    f"position {axis} must be < {size} (the trained table), got {largest}"
-                )
-        n, l, k = (table(positions[..., i]) for i, table in enumerate(self.tables))
-        return torch.cat([n + l, k], dim=-1)
+        self.positions.check(positions)
+
+    def _check(self, positions: torch.Tensor) -> None:
+        length, window = positions.shape[1], self.shape.window
+        if self.config.bottleneck == "model" and length != window:
+            raise ValueError(
+                f"a sequence must have {window} tokens, as in pretraining, to have one latent for "
+                f"all of it (bottleneck: model), got {length}; pad shorter networks with tokens of "
+                "length 0, and pass whole networks without cutting them in chunks"
+            )
+        self.check_positions(positions)
 
 
 class Block(nn.Module):
@@ -161,7 +223,7 @@ class ProjectionHead(nn.Module):
         )
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """Map latents [batch, W, d_z] to [batch, d_projection]."""
+        """Map latents [batch, W or 1, d_z] to [batch, d_projection]."""
         return self.layers(latents.flatten(1))
 
 

@@ -1,6 +1,12 @@
-"""A trained SANE on disk: `model.safetensors`, `config.json`, `history.parquet`.
+"""A trained SANE on disk.
 
-`load(save(model)) == model`, bit for bit; nothing is unpickled.
+- `model.safetensors`: weights of the epoch with the lowest validation loss, in `config.json`.
+- `last.safetensors`, `optimizer.safetensors`: weights and moments after the last step.
+- `config.json`: what `Autoencoder` is built from, and what it was trained with.
+- `history.parquet`: a row per epoch.
+
+`load(save(model)) == model`, bit for bit; nothing is unpickled. Equal training gives equal files:
+what depends on the machine is not in them.
 """
 
 import json
@@ -9,33 +15,43 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from safetensors.torch import load_file, save_file
 
 from sane_core.pretraining.autoencoder import Autoencoder, AutoencoderShape
-from sane_core.pretraining.train import Pretrained
-from schemas.config.pretrain import AutoencoderConfig
+from sane_core.pretraining.history import Pretrained
+from schemas.config.pretrain import AutoencoderConfig, PretrainConfig
+
+BEST, LAST, OPTIMIZER = "model.safetensors", "last.safetensors", "optimizer.safetensors"
+HOW = {"device", "processes", "compile", "save_minutes"}
+"""Fields of `PretrainConfig` that say how it was trained, not what."""
 
 
-def save(folder: Path, trained: Pretrained, config: AutoencoderConfig) -> None:
-    """Write a trained autoencoder and its history."""
-    save_file(
-        {name: value.contiguous() for name, value in trained.model.state_dict().items()},
-        folder / "model.safetensors",
-    )
+def save(folder: Path, trained: Pretrained, config: PretrainConfig) -> None:
+    """Write a trained autoencoder, its history, and what training could be continued with."""
+    _save_tensors(folder / BEST, trained.model.state_dict())
+    _save_tensors(folder / LAST, trained.last)
+    _save_tensors(folder / OPTIMIZER, trained.optimizer)
     described = {
         "shape": asdict(trained.model.shape),
-        "autoencoder": config.model_dump(mode="json"),
+        "autoencoder": config.autoencoder.model_dump(mode="json"),
+        "training": config.model_dump(mode="json", exclude={"autoencoder", *HOW}),
         "best_epoch": trained.best_epoch,
     }
     (folder / "config.json").write_text(json.dumps(described, indent=2, sort_keys=True))
-    history = pa.Table.from_pylist([asdict(record) for record in trained.history])
+    history = pa.Table.from_pylist([record.row() for record in trained.history])
     pq.write_table(history, folder / "history.parquet")
 
 
-def load(folder: Path) -> Autoencoder:
-    """Read an autoencoder, ready for inference."""
+def load(folder: Path, *, last: bool = False) -> Autoencoder:
+    """Read an autoencoder, ready for inference.
+
+    Args:
+        folder: Where `save` wrote.
+        last: Take the weights after the last step, not those of the best epoch.
+    """
     model = Autoencoder(*read_config(folder))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    model.load_state_dict(load_file(folder / (LAST if last else BEST)))
     return model.eval()
 
 
@@ -44,3 +60,7 @@ def read_config(folder: Path) -> tuple[AutoencoderShape, AutoencoderConfig]:
     described = json.loads((folder / "config.json").read_text())
     shape = AutoencoderShape.from_json(described["shape"])
     return shape, AutoencoderConfig(**described["autoencoder"])
+
+
+def _save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, path)

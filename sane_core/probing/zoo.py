@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sane_core.embedding.device import on_gpu
 from sane_core.embedding.embed import encode
 from sane_core.embedding.files import Embeddings
-from sane_core.embedding.pooling import pool
+from sane_core.embedding.pooling import GLOBAL, pool
 from sane_core.pretraining.autoencoder import build
 from sane_core.pretraining.files import read_config
 from sane_core.probing.compare import SELECTED, ProbeResult, compare
@@ -36,6 +37,7 @@ def probe_zoo(
     seed: int,
     folder: Path,
     on_features: Callable[[], None] | None = None,
+    baseline: Embeddings | None = None,
 ) -> dict[str, float]:
     """Fit every probe and write `probes.parquet` and `predictions.parquet`.
 
@@ -48,13 +50,20 @@ def probe_zoo(
         seed: The run's seed.
         folder: Gets the tables.
         on_features: Called as each of the five kinds of features is ready.
+        baseline: Embeddings of the same checkpoints by an autoencoder with one latent per model;
+            they are the features `global`.
 
     Returns:
         Metrics: `probe.r2.<target>.<features>` with `.low` and `.high`.
+
+    Raises:
+        ValueError: If the baseline's embeddings are of other checkpoints, or several per model.
     """
     epochs = np.unique(embeddings.epochs).tolist()
     parts = [read_tokens(tokens / "tokens", split, epochs) for split in SPLITS]
     features = dict(embeddings.vectors)
+    if baseline:
+        features[GLOBAL] = one_vector(baseline, embeddings)
     for make in (_weights, _statistics, _token_pca, _untrained):
         features |= make(parts, tokens, model, embed, seed)
         if on_features:
@@ -70,6 +79,28 @@ def probe_zoo(
     )
     _write_predictions(folder / "predictions.parquet", embeddings, targets, predictions)
     return _metrics(results)
+
+
+def one_vector(baseline: Embeddings, embeddings: Embeddings) -> np.ndarray:
+    """Return the one vector per model of a baseline, float32 [checkpoints, d].
+
+    Args:
+        baseline: Embeddings by an autoencoder with one latent per model.
+        embeddings: What they stand beside.
+
+    Raises:
+        ValueError: If they are of other checkpoints, or several per model.
+    """
+    for name in ("runs", "epochs", "split"):
+        if not np.array_equal(getattr(baseline, name), getattr(embeddings, name)):
+            raise ValueError(
+                f"a baseline's embeddings must be of the same checkpoints, but {name} differ"
+            )
+    if len(baseline.vectors) != 1:
+        raise ValueError(
+            f"a baseline must have one embedding per model, got {sorted(baseline.vectors)}"
+        )
+    return next(iter(baseline.vectors.values()))
 
 
 def _weights(
@@ -111,7 +142,7 @@ def _untrained(
     parts: list[TokenSet], tokens: Path, model: Path, embed: EmbedConfig, seed: int
 ) -> dict[str, np.ndarray]:
     del tokens
-    untrained = build(*read_config(model), seed_for(seed, "untrained encoder")).eval()
+    untrained = on_gpu(build(*read_config(model), seed_for(seed, "untrained encoder")).eval())
     latents = [
         encode(untrained, part.values, part.positions, part.lengths, embed) for part in parts
     ]

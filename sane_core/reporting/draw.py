@@ -13,8 +13,11 @@ from matplotlib.figure import Figure
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.reporting import (
+    ablation_figures,
+    ablation_tables,
     figures,
     generation_figures,
+    pretraining_tables,
     tables,
     weights_figures,
     weights_tables,
@@ -39,6 +42,9 @@ class ReportSources:
         generation: Folder of the generate stage.
         metrics: Flat metrics of all stages.
         facts: What is worth saying in words, as `windows.reader`.
+        evaluation: Folder of the evaluation stage.
+        baseline: Folder of the evaluation stage of the global baseline.
+        ablation: Folder of the ablation stage.
     """
 
     zoo: Path
@@ -48,6 +54,9 @@ class ReportSources:
     generation: Path | None
     metrics: Mapping[str, float]
     facts: Mapping[str, str]
+    evaluation: Path | None = None
+    baseline: Path | None = None
+    ablation: Path | None = None
 
 
 def draw_report(sources: ReportSources, folder: Path) -> None:
@@ -60,15 +69,17 @@ def draw_report(sources: ReportSources, folder: Path) -> None:
     Raises:
         ValueError: If metrics of the preprocess stage are missing.
     """
-    drawn, written = _of_the_model(sources)
-    add_figures, add_tables = _of_the_weights(sources)
-    drawn, written = drawn | add_figures, written | add_tables
+    parts = [_of_the_model(sources), _of_the_weights(sources)]
+    if sources.evaluation:
+        parts.append(_of_the_evaluation(sources.evaluation, sources))
+    if sources.ablation:
+        parts.append(_of_the_ablations(sources.ablation))
     if sources.probe:
-        add_figures, add_tables = _of_the_probes(sources.probe)
-        drawn, written = drawn | add_figures, written | add_tables
+        parts.append(_of_the_probes(sources.probe))
     if sources.generation:
-        add_figures, add_tables = _of_the_generation(sources.generation)
-        drawn, written = drawn | add_figures, written | add_tables
+        parts.append(_of_the_generation(sources.generation))
+    drawn = {name: figure for figures_of, _ in parts for name, figure in figures_of.items()}
+    written = {name: table for _, tables_of in parts for name, table in tables_of.items()}
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         save(figure, folder / "figures" / f"{name}.png")
@@ -82,6 +93,22 @@ def _of_the_model(sources: ReportSources) -> tuple[dict[str, Figure], dict[str, 
         "pretraining": figures.pretraining(pl.read_parquet(sources.model / "history.parquet")),
     }
     return drawn, {"zoo": tables.zoo_table(checkpoints)}
+
+
+def _of_the_evaluation(
+    folder: Path, sources: ReportSources
+) -> tuple[dict[str, Figure], dict[str, Table]]:
+    evaluated = {"SANE": folder, "one embedding per model": sources.baseline}
+    rows = {
+        name: pl.read_parquet(each / "evaluation.parquet")
+        for name, each in evaluated.items()
+        if each
+    }
+    written = {
+        "pretraining": pretraining_tables.trained_table(sources.metrics),
+        "reconstruction": pretraining_tables.reconstruction_table(rows),
+    }
+    return {"reconstruction": ablation_figures.layers(rows["SANE"])}, written
 
 
 def _of_the_weights(sources: ReportSources) -> tuple[dict[str, Figure], dict[str, Table]]:
@@ -145,4 +172,23 @@ def _of_the_generation(folder: Path) -> tuple[dict[str, Figure], dict[str, Table
         "accuracy": tables.accuracy_table(accuracy),
         "novelty": tables.novelty_table(samples),
     }
+    return drawn, written
+
+
+def _of_the_ablations(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:
+    drawn: dict[str, Figure] = {}
+    written: dict[str, Table] = {}
+    views, sizes, inference = (
+        pl.read_parquet(path) if (path := folder / f"{name}.parquet").exists() else None
+        for name in ("views", "window_sizes", "inference")
+    )
+    if views is not None:
+        drawn["ablation_views"] = ablation_figures.views(views)
+        written["ablation_views"] = ablation_tables.views_table(views)
+    if inference is not None:
+        drawn["ablation_inference"] = ablation_figures.inference(inference)
+        written["ablation_inference"] = ablation_tables.inference_table(inference)
+    if sizes is not None:
+        drawn["ablation_sizes"] = ablation_figures.sizes(sizes)
+        written["ablation_sizes"] = ablation_tables.sizes_table(sizes)
     return drawn, written

@@ -64,22 +64,29 @@ def _zero_shot(metrics: Mapping[str, float]) -> Headline | None:
 
 
 def _reconstruction(metrics: Mapping[str, float]) -> Headline | None:
-    key = "pretrain.validation_reconstruction"
-    if key not in metrics:
+    validation, test = "pretrain.validation_reconstruction", "evaluation.test.reconstruction"
+    beside = ["share of the weights' variance that is lost; 0 is perfect"]
+    if test in metrics:
+        if validation in metrics:
+            beside.append(f"validation runs, in both views: {metrics[validation]:.3f}")
+        value = f"{metrics[test]:.3f}{_interval(metrics, test)}"
+        return Headline("Masked reconstruction, test runs", value, tuple(beside))
+    if validation not in metrics:
         return None
-    beside = ("share of the weights' variance that is lost; 0 is perfect",)
-    return Headline("Masked reconstruction, validation runs", f"{metrics[key]:.3f}", beside)
+    value = f"{metrics[validation]:.3f}"
+    return Headline("Masked reconstruction, validation runs", value, tuple(beside))
 
 
 def _latents(metrics: Mapping[str, float]) -> Headline | None:
-    key = "pretrain.latents_per_weight"
-    if key not in metrics:
+    keys = ("evaluation.latents_per_weight", "pretrain.latents_per_weight")
+    found = [metrics[key] for key in keys if key in metrics]
+    if not found:
         return None
     size = metrics.get("pretrain.parameters")
     beside = ["above 1 the code is wider than the weights"]
     if size is not None:
         beside.append(f"autoencoder: {size / 1e6:.2f} M parameters")
-    return Headline("Latents per weight", f"{metrics[key]:.2f}", tuple(beside))
+    return Headline("Latents per weight", f"{found[0]:.2f}", tuple(beside))
 
 
 def _reader(facts: Mapping[str, str]) -> Headline | None:

@@ -38,10 +38,13 @@ FEATURES = {
     "sane_selected": Name("SANE, pooling selected", BLUE, True),
     "sane_mean": Name("SANE, mean", SKY, True),
     "sane_layers": Name("SANE, per layer", SKY, True),
+    "sane_global": Name("SANE, one embedding per model", SKY, True),
+    "global": Name("hyper-representation E_c+D (one embedding per model)", BLACK),
     "weights": Name("W, flattened weights"),
     "statistics": Name("s(W), layer statistics", GREY),
     "untrained_mean": Name("untrained encoder, mean"),
     "untrained_layers": Name("untrained encoder, per layer"),
+    "untrained_global": Name("untrained encoder, one embedding per model"),
     "pca_mean": Name("PCA of tokens, mean"),
     "pca_layers": Name("PCA of tokens, per layer"),
 }
@@ -51,6 +54,7 @@ METHODS = {
     "kde30": Name("SANE KDE30", SKY, True),
     "boot": Name("SANE BOOT", PINK, True),
     "gauss": Name("SANE GAUSS", ORANGE, True),
+    "global_kde30": Name("hyper-representation S_KDE30 (one embedding per model)", SILVER),
     "prompts": Name("prompts, all", BLACK, line="--"),
     "prompts_selected": Name("prompts, selected", BLACK),
     "best_prompt": Name("best prompt", BLACK, line=":"),
@@ -58,6 +62,7 @@ METHODS = {
     "interpolation": Name("interpolation", GREEN),
     "average": Name("average of prompts", SILVER, line="--"),
     "reconstruction": Name("reconstruction", SKY, line="--"),
+    "global_reconstruction": Name("reconstruction, one embedding per model", SILVER, line=":"),
     "scratch": Name("from scratch", GREY, line="-."),
 }
 

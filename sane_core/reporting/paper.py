@@ -49,12 +49,33 @@ def published(table: str, column: str, row: str, epoch: int | None = None) -> Pu
     return None if cell is None else Published(cell["mean"], cell.get("std"))
 
 
-@cache
+def published_views(aligned: bool, first: str, second: str) -> tuple[float, float]:
+    """Look up a row of Table 6: the reconstruction loss (train, test) of a setting of views.
+
+    Args:
+        aligned: Whether the zoo is.
+        first: The first view, "aligned" or "permuted".
+        second: The second view.
+
+    Raises:
+        ValueError: If the paper has no such setting.
+    """
+    for row in _tables()["table6"]["rows"]:
+        if (row["aligned"], row["view1"], row["view2"]) == (aligned, first, second):
+            return float(row["train"]), float(row["test"])
+    raise ValueError(f"table6 has no row aligned={aligned}, views {first} and {second}")
+
+
 def _grids() -> dict[str, Any]:
     """Return the tables that are a grid of values (that of hyper-parameters is not)."""
+    return {name: table for name, table in _tables().items() if "columns" in table}
+
+
+@cache
+def _tables() -> dict[str, Any]:
     text = files("sane_core.reporting").joinpath("paper_tables.json").read_text(encoding="utf-8")
-    tables = json.loads(text)["tables"]
-    return {name: table for name, table in tables.items() if "columns" in table}
+    tables: dict[str, Any] = json.loads(text)["tables"]
+    return tables
 
 
 def _choose(choices: Any, name: str, what: str) -> Any:

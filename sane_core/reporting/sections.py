@@ -73,11 +73,51 @@ SECTIONS = (
         "The autoencoder reads windows of tokens. Reconstruction counts real weights only, never "
         "padding: 1 is what predicting the mean would score, 0 is perfect. The contrastive loss "
         "asks for equal codes of two orderings of one network. The model kept is that of the "
-        "lowest validation loss.",
+        "lowest validation loss. The tables are of that model, on clean networks as they are "
+        "stored; the curves are of what it was trained and validated on, in two views.",
         {
             "pretraining": "Training and validation curves of the reconstruction loss and of the "
-            "contrastive loss over epochs."
+            "contrastive loss over epochs.",
+            "reconstruction": "Reconstruction loss of each layer on train, validation and test "
+            "runs, with 95 percent intervals.",
         },
+        ("pretraining", "reconstruction"),
+    ),
+    Section(
+        "ablation-views",
+        "Ablation of alignment and views (Table 6)",
+        "Each setting trains an autoencoder of its own: same size, schedule and seed. Permuted "
+        "views are harder to reconstruct; what counts is how much is lost of clean test networks. "
+        "Settings whose intervals overlap widely are not told apart.",
+        {
+            "ablation_views": "Reconstruction loss in training, on train and on test runs for "
+            "every setting of alignment and views."
+        },
+        ("ablation_views",),
+    ),
+    Section(
+        "ablation-inference",
+        "Windows at inference (Figure 6)",
+        "The same trained autoencoder passes test networks in windows of other lengths than it was "
+        "trained on, up to whole networks. Halo gives each window neighbours that are read but not "
+        "kept. A curve that rises away from the mark says that other lengths interfere.",
+        {
+            "ablation_inference": "Reconstruction loss on test runs over the tokens per window, "
+            "with and without halo, with 95 percent intervals; the window of training is marked."
+        },
+        ("ablation_inference",),
+    ),
+    Section(
+        "ablation-sizes",
+        "Window sizes in training (§B)",
+        "Each length trains an autoencoder of its own. Equal compute: as many epochs, in which "
+        "every token of every checkpoint is seen once, whatever the windows are; batches hold as "
+        "many tokens as far as they can, so that there are about as many steps.",
+        {
+            "ablation_sizes": "Reconstruction loss over the length of the windows trained on: in "
+            "training, on test runs in these windows, and on whole test networks."
+        },
+        ("ablation_sizes",),
     ),
     Section(
         "probing",

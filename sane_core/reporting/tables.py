@@ -12,11 +12,17 @@ from sane_core.reporting.paper import ZOO, published
 from sane_core.reporting.table import Table
 
 MISSING = "–"
-PUBLISHED_FEATURES = {"weights": "W", "statistics": "s(W)", "sane_mean": "SANE aggregated"}
+PUBLISHED_FEATURES = {
+    "weights": "W",
+    "statistics": "s(W)",
+    "sane_mean": "SANE aggregated",
+    "global": "E_c+D published 2021",
+}
 PUBLISHED_METHODS = {
     "sub": "SANE_SUB",
     "kde30": "SANE_KDE30",
     "gauss": "SANE_GAUSS",
+    "global_kde30": "S_KDE30",
     "scratch": "scratch",
 }
 PUBLISHED_EPOCHS = (0, 1, 5, 25)

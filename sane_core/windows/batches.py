@@ -1,4 +1,4 @@
-"""Which windows make a batch, and the batch itself.
+"""Which windows an epoch uses, which of them make a batch, and the batch itself.
 
 No batch holds two windows of one run: in the contrastive loss they would be false negatives.
 """
@@ -18,8 +18,9 @@ class WindowBatch:
         tokens: float32 or float16, as stored, [B, V, W, d_t]; view 0 is the aligned one.
         positions: int64 [B, W, 3], each [n, l, k].
         lengths: int64 [B, V, W]: real weights in each token, 0 for padding.
-        runs: int64 [B].
+        runs: int64 [B], unique over all sets, as the reader's.
         epochs: int64 [B].
+        sets: int64 [B]: which of the reader's sets each window is of.
     """
 
     tokens: torch.Tensor
@@ -27,6 +28,41 @@ class WindowBatch:
     lengths: torch.Tensor
     runs: torch.Tensor
     epochs: torch.Tensor
+    sets: torch.Tensor
+
+
+def epoch_windows(
+    sets: np.ndarray, weights: Sequence[float], rng: np.random.Generator
+) -> np.ndarray:
+    """Choose the windows of one epoch, where zoos count for more or less than they have windows.
+
+    Weight 1 takes every window of a set once, 0.5 a random half, 2.5 everything twice and a random
+    half once more. The number drawn is rounded, and at least 1 for a weight over 0.
+
+    Args:
+        sets: int [S]: which set each window is of.
+        weights: One per set, >= 0.
+        rng: Source of the draw; the same state gives the same windows.
+
+    Returns:
+        Window indices, int64 [T], ascending; to be dealt out by `run_disjoint_batches` of their
+        runs, whose batches are then places in this array.
+
+    Raises:
+        ValueError: A weight is missing, negative or not finite, or no window is left.
+    """
+    factors = np.asarray(weights, np.float64)
+    if len(factors) != sets.max() + 1:
+        raise ValueError(f"there must be a weight for each of {sets.max() + 1} sets, got {weights}")
+    if not np.isfinite(factors).all() or (factors < 0).any() or not factors.any():
+        raise ValueError(f"weights must be finite and >= 0, and one of them > 0, got {weights}")
+    chosen = [np.zeros(0, np.int64)]
+    for number, weight in enumerate(factors.tolist()):
+        windows = np.flatnonzero(sets == number)
+        if weight:
+            whole, rest = divmod(max(1, round(weight * len(windows))), len(windows))
+            chosen += [windows] * whole + [rng.permutation(windows)[:rest]]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
 def run_disjoint_batches(
@@ -55,8 +91,8 @@ def run_disjoint_batches(
     _, owner, counts = np.unique(runs, return_inverse=True, return_counts=True)
     if not 1 <= batch <= len(counts):
         raise ValueError(
-            f"batch must lie in 1..{len(counts)}, the number of runs, as no batch may hold two "
-            f"windows of one run; got {batch}"
+            f"batch must lie in 1..{len(counts)}, as no batch may hold two windows of one run and "
+            f"the {len(runs)} windows are of {len(counts)} runs; got {batch}"
         )
     shuffled = rng.permutation(len(owner))
     grouped = shuffled[np.argsort(owner[shuffled], kind="stable")]
@@ -110,9 +146,9 @@ def check_batches(batches: Sequence[np.ndarray], samples: int) -> list[np.ndarra
             raise ValueError(
                 f"batch {number} must be a row of integers, got {indices.dtype} {indices.shape}"
             )
-        if indices.min() < 0 or indices.max() >= samples:
-            raise ValueError(
-                f"batch {number} must hold indices in 0..{samples - 1}, "
-                f"got {indices.min()}..{indices.max()}"
-            )
-    return [indices.astype(np.int64) for indices in checked]
+    every = np.concatenate(checked)
+    if every.min() < 0 or every.max() >= samples:
+        raise ValueError(
+            f"batches must hold indices in 0..{samples - 1}, got {every.min()}..{every.max()}"
+        )
+    return [indices.astype(np.int64, copy=False) for indices in checked]

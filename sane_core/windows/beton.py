@@ -1,4 +1,4 @@
-"""The commit of a window set, and its check: `<name>.beton` counts only with `<name>.beton.json`.
+"""The commit of a file of windows, and its check: a `.beton` counts only with its `.beton.json`.
 
 FFCV opens truncated, half-written and altered files without a word, and then returns zeros or
 crashes; so nothing reads a `.beton` that `verify_beton` has not passed.
@@ -11,9 +11,16 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from pydantic import TypeAdapter
 
-from sane_core.windows.layout import SCHEMA_VERSION, WindowSpec, differences, tables_digest
+from sane_core.windows.layout import (
+    SCHEMA_VERSION,
+    WindowSpec,
+    differences,
+    read_rows,
+    tables_digest,
+)
 from schemas.errors import DamagedWindows
 
 
@@ -44,7 +51,7 @@ def sidecar_path(path: Path) -> Path:
 
 
 def verify_beton(path: Path, *, d_t: int | None = None, length: int | None = None) -> Sidecar:
-    """Check a window set; size and tables at every call, the SHA-256 once per file and process.
+    """Check a `.beton`; size and tables at every call, the SHA-256 once per file and process.
 
     Args:
         path: The `.beton`.
@@ -62,16 +69,18 @@ def verify_beton(path: Path, *, d_t: int | None = None, length: int | None = Non
     spec = sidecar.spec
     size = path.stat().st_size
     if size != sidecar.size:
-        raise _damaged(path, f"has {size} bytes where {sidecar.size} were committed")
+        raise damaged(path, f"has {size} bytes where {sidecar.size} were committed")
     if tables_digest(path, spec) != sidecar.tables_sha256:
-        raise _damaged(path, "has altered tables (header, fields or sample addresses)")
+        raise damaged(path, "has altered tables (header, fields or sample addresses)")
     if found := differences(path, spec):
-        raise _damaged(path, f"differs from its sidecar: {', '.join(found)}")
+        raise damaged(path, f"differs from its sidecar: {', '.join(found)}")
+    if not np.array_equal(read_rows(path, spec)["tokens"], spec.addresses()):
+        raise damaged(path, "differs from its sidecar: samples are not where they must be")
     if file_digest(path) != sidecar.sha256:
-        raise _damaged(path, "was altered after it was committed (its SHA-256 differs)")
+        raise damaged(path, "was altered after it was committed (its SHA-256 differs)")
     for name, wanted, got in (("d_t", d_t, spec.d_t), ("length", length, spec.length)):
         if wanted is not None and wanted != got:
-            raise _damaged(path, f"was compiled with {name} {got}, but {name} {wanted} is needed")
+            raise damaged(path, f"was compiled with {name} {got}, but {name} {wanted} is needed")
     return sidecar
 
 
@@ -89,21 +98,22 @@ def _digest(path: str, _size: int, _mtime_ns: int, _inode: int) -> str:
 
 def _read_sidecar(path: Path) -> Sidecar:
     if not path.is_file():
-        raise _damaged(path, "is missing")
+        raise damaged(path, "is missing")
     sidecar = sidecar_path(path)
     if not sidecar.is_file():
-        raise _damaged(path, f"has no sidecar {sidecar.name}, so it was never committed")
+        raise damaged(path, f"has no sidecar {sidecar.name}, so it was never committed")
     try:
         content = json.loads(sidecar.read_bytes())
         version = content["spec"]["schema_version"]
         if version != SCHEMA_VERSION:
-            raise _damaged(
+            raise damaged(
                 path, f"was compiled by windows schema {version}, this code reads {SCHEMA_VERSION}"
             )
         return TypeAdapter(Sidecar).validate_python(content)
     except (ValueError, LookupError, TypeError):
-        raise _damaged(path, f"has an unreadable sidecar {sidecar.name}") from None
+        raise damaged(path, f"has an unreadable sidecar {sidecar.name}") from None
 
 
-def _damaged(path: Path, what: str) -> DamagedWindows:
+def damaged(path: Path, what: str) -> DamagedWindows:
+    """Return the error that says what is wrong with a file of a window set, and the remedy."""
     return DamagedWindows(f"{path} {what}; delete its folder and run the windows stage again")

@@ -1,19 +1,24 @@
 """What a window set holds, and where its bytes lie in an FFCV file (`.beton`, format version 2).
 
 A `.beton` is a header, a table of fields, a row per sample (a pointer per array, the value of each
-integer), pages of arrays, and at the end the table of allocations. It is read here with numpy
-alone, so the file can be checked, and trained from, where FFCV cannot be installed.
+integer), pages of arrays, and at the end the table of allocations. Samples are of one size, so all
+addresses follow from their number. The file is written and read here with numpy alone, so it can be
+compiled, checked, and trained from, where FFCV cannot be installed.
+
+A page holds whole samples only, and the last one is as long as the others.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FFCV_FORMAT = 2
 MIN_PAGE = 8 << 20
 MAX_PAGE = 1 << 31
@@ -67,7 +72,7 @@ class WindowSpec:
     position_dtype: Literal["int16", "int32"]
     schema_version: int = SCHEMA_VERSION
 
-    @property
+    @cached_property
     def arrays(self) -> dict[str, ArrayField]:
         """The array fields of a sample, in the order of the file."""
         views, length = self.views, self.length
@@ -94,8 +99,40 @@ class WindowSpec:
     @property
     def page_size(self) -> int:
         """Bytes of a page: the power of two >= 8 MiB that holds at least 8 samples."""
-        sample = sum(field.size for field in self.arrays.values())
-        return max(MIN_PAGE, 1 << (8 * sample - 1).bit_length())
+        return max(MIN_PAGE, 1 << (8 * self.sample_bytes - 1).bit_length())
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of the arrays of a sample, one behind the other."""
+        return sum(field.size for field in self.arrays.values())
+
+    @property
+    def samples_per_page(self) -> int:
+        """Samples of a page that is full."""
+        return self.page_size // self.sample_bytes
+
+    @property
+    def pages(self) -> int:
+        """Number of pages."""
+        return -(-self.samples // self.samples_per_page)
+
+    @property
+    def first_page(self) -> int:
+        """Address of the first page: a multiple of the page size."""
+        return -(-(self.rows_at + self.samples * self.row.itemsize) // self.page_size) * (
+            self.page_size
+        )
+
+    @property
+    def allocations_at(self) -> int:
+        """Address of the table of allocations."""
+        return self.first_page + self.pages * self.page_size
+
+    @property
+    def offsets(self) -> dict[str, int]:
+        """Where each array begins within its sample."""
+        starts = accumulate((field.size for field in self.arrays.values()), initial=0)
+        return dict(zip(self.arrays, starts, strict=False))
 
     @property
     def row(self) -> np.dtype:
@@ -113,6 +150,48 @@ class WindowSpec:
     def allocation_bytes(self) -> int:
         """Bytes of the allocation table, which ends the file: an entry per array of a sample."""
         return self.samples * len(self.arrays) * ALLOCATION.itemsize
+
+    def addresses(self) -> np.ndarray:
+        """Return where each sample begins, uint64 [S]."""
+        page, place = np.divmod(np.arange(self.samples, dtype=np.uint64), self.samples_per_page)
+        return self.first_page + page * self.page_size + place * self.sample_bytes
+
+
+def head_of(spec: WindowSpec, runs: np.ndarray, epochs: np.ndarray) -> bytes:
+    """Return what precedes the pages, but the zeros up to the first: header, fields and rows.
+
+    Args:
+        spec: What the samples look like.
+        runs: integers [S]: the run of each sample.
+        epochs: integers [S]: its epoch.
+    """
+    header = np.zeros(1, HEADER)
+    header["version"], header["fields"] = FFCV_FORMAT, len(spec.fields)
+    header["page_size"], header["samples"] = spec.page_size, spec.samples
+    header["allocations_at"] = spec.allocations_at
+    fields = np.zeros(len(spec.fields), FIELD)
+    for field, name in zip(fields, spec.fields, strict=True):
+        field["name"], field["type"] = name.encode(), INTEGER_FIELD
+        if name in spec.arrays:
+            field["type"] = ARRAY_FIELD
+            field["arguments"][:] = _arguments(spec.arrays[name])
+    rows = np.zeros(spec.samples, spec.row)
+    addresses = spec.addresses()
+    for name, offset in spec.offsets.items():
+        rows[name] = addresses + offset
+    rows["run"], rows["epoch"] = runs, epochs
+    return header.tobytes() + fields.tobytes() + rows.tobytes()
+
+
+def allocations_of(spec: WindowSpec) -> bytes:
+    """Return the table that ends the file: sample, address and size of every array."""
+    table = np.zeros((spec.samples, len(spec.arrays)), ALLOCATION)
+    addresses = spec.addresses()
+    table["sample"] = np.arange(spec.samples)[:, None]
+    for number, (name, offset) in enumerate(spec.offsets.items()):
+        table["at"][:, number] = addresses + offset
+        table["size"][:, number] = spec.arrays[name].size
+    return table.tobytes()
 
 
 def read_rows(path: Path, spec: WindowSpec) -> np.ndarray:
@@ -156,6 +235,16 @@ def differences(path: Path, spec: WindowSpec) -> list[str]:
         for field, (name, text) in zip(stored, _descriptions(spec).items(), strict=True)
         if _describe(field) != text or field["name"] != name.encode()
     ]
+
+
+def _arguments(field: ArrayField) -> np.ndarray:
+    """Return how FFCV describes an array, uint8 [1024]: its shape, and its dtype as JSON."""
+    text = json.dumps(np.dtype(field.dtype).descr).encode()
+    arguments = np.zeros(1, ARRAY_ARGUMENTS)
+    arguments["shape"][0, : len(field.shape)] = field.shape
+    arguments["text_length"] = len(text)
+    described = arguments.tobytes() + text
+    return np.frombuffer(described.ljust(FIELD["arguments"].itemsize, b"\0"), np.uint8)
 
 
 def _descriptions(spec: WindowSpec) -> dict[str, str]:

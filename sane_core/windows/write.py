@@ -1,122 +1,198 @@
-"""Write a window set to FFCV: the same arrays give the same bytes, and only whole sets are kept.
+"""Write windows as a `.beton`, page by page: the same windows give the same bytes.
 
-FFCV's writer hangs for ever when its worker dies, so it runs as a process of its own
-(`ffcv_writer.py`) under a watchdog, on arrays that were validated first. What it wrote is synced,
-digested and renamed, and the sidecar that makes it count comes last.
+All addresses are known before the first window is, so the file is written from front to back and
+digested on the way, and only a page is in memory. It goes to a name of its own, is synced and
+renamed, and the sidecar that makes it count comes last.
+
+Byte for byte the file is what FFCV's own writer makes of the same samples on one worker.
 """
 
 import errno
-import importlib.util
-import json
+import hashlib
 import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, NamedTuple
 from uuid import uuid4
 
 import numpy as np
 
-from sane_core.windows.beton import Sidecar, file_digest, sidecar_path
-from sane_core.windows.layout import MAX_PAGE, WindowSpec, tables_digest
-from schemas.errors import DiskFull, SaneError, UserError
+from sane_core.windows.beton import Sidecar, sidecar_path
+from sane_core.windows.layout import MAX_PAGE, WindowSpec, allocations_of, head_of
+from schemas.errors import DiskFull
 
-CHUNK_BYTES = 32 << 20
-INT16_MAX = int(np.iinfo(np.int16).max)
+_HALF_EXPONENT = 0x7C00
+"""The exponent's bits of a float16: all set in infinities and what is no number."""
+_HALF_SIGN = 0x8000
+_ZEROS = 1 << 20
 
 
-@dataclass(frozen=True)
-class WindowArrays:
-    """All windows of a set, in memory or memory-mapped.
+class Window(NamedTuple):
+    """One sample.
 
     Attributes:
-        tokens: float32 [S, V, W, d_t]; view 0 is the aligned one.
-        positions: integers >= 0 [S, W, 3], each [n, l, k].
-        lengths: integers in 0..d_t [S, V, W]: real weights in each token, 0 for padding.
-        runs: integers [S]: the run a window was cut from.
-        epochs: integers [S]: the epoch of its checkpoint.
+        tokens: float32 or float16 [V, W, d_t]; view 0 is the aligned one.
+        positions: integers >= 0 [W, 3], each [n, l, k].
+        lengths: integers in 0..d_t [V, W]: real weights in each token, 0 for padding.
     """
 
     tokens: np.ndarray
     positions: np.ndarray
     lengths: np.ndarray
-    runs: np.ndarray
-    epochs: np.ndarray
 
 
 def write_beton(
     path: Path,
-    arrays: WindowArrays,
-    dtype: Literal["float32", "float16"],
-    *,
-    seconds: float | None = None,
+    spec: WindowSpec,
+    runs: np.ndarray,
+    epochs: np.ndarray,
+    windows: Iterable[Window],
 ) -> Sidecar:
-    """Write `arrays` to the `.beton` at `path` and commit it with its sidecar.
+    """Write windows to the `.beton` at `path` and commit it with its sidecar.
 
     Args:
         path: Where the `.beton` goes; its folder is made where it is missing.
-        arrays: The windows.
-        dtype: Precision of the stored tokens.
-        seconds: Watchdog: FFCV is stopped after so many seconds. None allows two minutes and a
-            second per 4 MB.
+        spec: What the samples look like, and how many there are.
+        runs: integers >= 0 [S]: the run each window was cut from.
+        epochs: integers >= 0 [S]: the epoch of its checkpoint.
+        windows: S of them, taken one after another; what they hold is copied.
 
     Returns:
-        The sidecar; its `spec` follows from the arrays.
+        The sidecar.
 
     Raises:
-        ValueError: A shape, a dtype or a value is not as `WindowArrays` says, or does not fit.
-        UserError: FFCV is not installed.
-        DiskFull: The storage ran out of space.
-        SaneError: FFCV failed or was stopped by the watchdog. Nothing is committed in any of
-            these cases.
+        ValueError: A number, a shape, a dtype or a value is not as said here, or does not fit.
+        DiskFull: The storage ran out of space. Nothing is committed in any of these cases.
     """
-    spec = spec_of(arrays, dtype)
-    if importlib.util.find_spec("ffcv") is None:
-        raise UserError(f"ffcv must be installed to write {path}; see the installation notes")
-    if seconds is None:
-        data = spec.samples * sum(field.size for field in spec.arrays.values())
-        seconds = 120 + data / 4e6
+    _check_spec(spec)
+    _check_integers("runs", runs, (spec.samples,), 0, np.iinfo(np.int64).max)
+    _check_integers("epochs", epochs, (spec.samples,), 0, np.iinfo(np.int64).max)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _scratch(path) as folder:
-        _stage(folder, arrays, spec)
-        _run_ffcv(folder, path, seconds)
-        return _commit(folder / "out.beton", path, spec)
+    with _new_file(path) as written:
+        with written.open("wb", buffering=0) as file:
+            digested = _Digested(file)
+            tables = _write(digested, spec, runs, epochs, windows)
+            os.fsync(file.fileno())
+        sidecar = Sidecar(spec, digested.size, digested.sha256.hexdigest(), tables)
+        _commit(written, path, sidecar)
+    return sidecar
 
 
-def spec_of(arrays: WindowArrays, dtype: Literal["float32", "float16"]) -> WindowSpec:
-    """Return the spec of a set, after checking all of `arrays` but the values of the tokens.
+class _Digested:
+    """A file that is digested while it is written."""
 
-    Raises:
-        ValueError: A shape, a dtype or a value is not as `WindowArrays` says.
-    """
-    tokens, positions, lengths = arrays.tokens, arrays.positions, arrays.lengths
-    if tokens.dtype != np.float32 or tokens.ndim != 4 or 0 in tokens.shape:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | np.ndarray) -> None:
+        left = memoryview(data)  # type: ignore[arg-type]  # NumPy's stubs hide the buffer
+        self.sha256.update(left)
+        self.size += len(left)
+        while left:  # a disk that is nearly full takes a part
+            left = left[self._file.write(left) :]
+
+
+def _write(
+    file: _Digested,
+    spec: WindowSpec,
+    runs: np.ndarray,
+    epochs: np.ndarray,
+    windows: Iterable[Window],
+) -> str:
+    """Write all of a file; return the SHA-256 of its tables."""
+    head, allocations = head_of(spec, runs, epochs), allocations_of(spec)
+    file.write(head)
+    for start in range(len(head), spec.first_page, _ZEROS):
+        file.write(bytes(min(_ZEROS, spec.first_page - start)))
+    for page in _pages(spec, windows):
+        file.write(page)
+    file.write(allocations)
+    return hashlib.sha256(head + allocations).hexdigest()
+
+
+def _pages(spec: WindowSpec, windows: Iterable[Window]) -> Iterator[np.ndarray]:
+    """Fill page after page, uint8 [page size], in memory that is used again."""
+    page, filled, count = np.zeros(spec.page_size, np.uint8), 0, 0
+    for count, window in enumerate(windows, start=1):
+        if count > spec.samples:
+            raise ValueError(f"there must be {spec.samples} windows, got more")
+        arrays = _stored(window, count - 1, spec)
+        if filled + spec.sample_bytes > spec.page_size:
+            # FFCV begins a sample before it finds that the page is too short for all of it.
+            _fill(page, filled, arrays)
+            yield page
+            page[:], filled = 0, 0
+        filled = _fill(page, filled, arrays)
+    if count < spec.samples:
+        raise ValueError(f"there must be {spec.samples} windows, got {count}")
+    yield page
+
+
+def _fill(page: np.ndarray, start: int, arrays: list[np.ndarray]) -> int:
+    """Copy arrays into a page, up to the first that does not fit; return where they end."""
+    for array in arrays:
+        if start + array.nbytes > len(page):
+            break
+        page[start : start + array.nbytes] = array.reshape(-1).view(np.uint8)
+        start += array.nbytes
+    return start
+
+
+def _stored(window: Window, sample: int, spec: WindowSpec) -> list[np.ndarray]:
+    """Return a window's arrays as they are stored, after checking them."""
+    tokens, positions, lengths = window
+    views, length, d_t = spec.arrays["tokens"].shape
+    if tokens.dtype not in (np.float32, np.float16) or tokens.shape != (views, length, d_t):
         raise ValueError(
-            f"tokens must be float32 [S, V, W, d_t], not empty, got {tokens.dtype} {tokens.shape}"
+            f"tokens of sample {sample} must be float32 or float16 {(views, length, d_t)}, "
+            f"got {tokens.dtype} {tokens.shape}"
         )
-    samples, views, length, d_t = tokens.shape
-    _check_integers("positions", positions, (samples, length, 3), 0, np.iinfo(np.int32).max)
-    _check_integers("lengths", lengths, (samples, views, length), 0, min(d_t, INT16_MAX))
-    _check_integers("runs", arrays.runs, (samples,), 0, np.iinfo(np.int64).max)
-    _check_integers("epochs", arrays.epochs, (samples,), 0, np.iinfo(np.int64).max)
-    spec = WindowSpec(
-        samples=samples,
-        views=views,
-        length=length,
-        d_t=d_t,
-        dtype=dtype,
-        position_dtype="int16" if positions.max() <= INT16_MAX else "int32",
-    )
+    largest = np.iinfo(spec.position_dtype).max
+    _check_integers(f"positions of sample {sample}", positions, (length, 3), 0, int(largest))
+    _check_integers(f"lengths of sample {sample}", lengths, (views, length), 0, d_t)
+    rest = {"positions": positions, "lengths": lengths}
+    return [
+        _stored_tokens(tokens, sample, spec),
+        *(np.ascontiguousarray(array, spec.arrays[name].dtype) for name, array in rest.items()),
+    ]
+
+
+def _stored_tokens(tokens: np.ndarray, sample: int, spec: WindowSpec) -> np.ndarray:
+    if not _is_finite(tokens):
+        raise ValueError(f"tokens must be finite, got others in sample {sample}")
+    if spec.dtype == "float32":
+        return np.ascontiguousarray(tokens, "<f4")
+    with np.errstate(over="ignore"):
+        half = np.ascontiguousarray(tokens, "<f2")
+    if tokens.dtype != np.float16 and not _is_finite(half):
+        raise ValueError(
+            f"tokens must fit float16 (at most 65504); store float32, got others in sample {sample}"
+        )
+    return half
+
+
+def _is_finite(tokens: np.ndarray) -> bool:
+    """Whether all values are finite; of float16 by their bits, as NumPy is slow at halves."""
+    if tokens.dtype != np.float16:
+        return bool(np.isfinite(tokens).all())
+    bits = tokens.view(np.uint16)
+    # Without the sign, the bits of halves are in the order of the halves.
+    return bool((bits & np.uint16(_HALF_SIGN - 1)).max() < _HALF_EXPONENT)
+
+
+def _check_spec(spec: WindowSpec) -> None:
+    if min(spec.samples, spec.views, spec.length, spec.d_t) < 1:
+        raise ValueError(f"samples, views, length and d_t must be >= 1, got {spec}")
+    if spec.d_t > np.iinfo(np.int16).max:
+        raise ValueError(f"d_t must be at most {np.iinfo(np.int16).max}, got {spec.d_t}")
     if spec.page_size > MAX_PAGE:
-        raise ValueError(f"8 samples must fit {MAX_PAGE} bytes, got {tokens.shape}; cut W or V")
-    return spec
+        raise ValueError(
+            f"8 samples must fit {MAX_PAGE} bytes, got {spec.sample_bytes} bytes each "
+            f"({spec.views} views of {spec.length} tokens of {spec.d_t}); cut views or length"
+        )
 
 
 def _check_integers(
@@ -129,119 +205,25 @@ def _check_integers(
 
 
 @contextmanager
-def _scratch(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path` that is gone afterwards; say so when the disk is full."""
-    folder = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+def _new_file(path: Path) -> Iterator[Path]:
+    """Yield a new name beside `path` that is gone afterwards; say so when the disk is full."""
+    written = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
-        folder.mkdir()
-        yield folder
+        yield written
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise _disk_full(path) from error
+        raise DiskFull(
+            f"no space left to write {path}; nothing was committed; free some and run again"
+        ) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        written.unlink(missing_ok=True)
+        sidecar_path(written).unlink(missing_ok=True)
 
 
-def _disk_full(path: Path) -> DiskFull:
-    return DiskFull(
-        f"no space left to write {path}; nothing was committed; free some and run again"
-    )
-
-
-def _stage(folder: Path, arrays: WindowArrays, spec: WindowSpec) -> None:
-    """Put the arrays into plain files for the writer's process, a chunk in memory at a time.
-
-    Plain writes: on a full disk they raise, where a memory map would end the process.
-    """
-    step = max(1, CHUNK_BYTES // (spec.views * spec.length * spec.d_t * 4))
-    with (folder / "tokens").open("wb") as file:
-        for start in range(0, spec.samples, step):
-            file.write(_stored_tokens(arrays.tokens[start : start + step], start, spec).tobytes())
-    small = {
-        "positions": (arrays.positions, spec.arrays["positions"].dtype),
-        "lengths": (arrays.lengths, spec.arrays["lengths"].dtype),
-        "run": (arrays.runs, "<i8"),
-        "epoch": (arrays.epochs, "<i8"),
-    }
-    for name, (array, dtype) in small.items():
-        (folder / name).write_bytes(np.ascontiguousarray(array, dtype=dtype).tobytes())
-    job = {"page_size": spec.page_size, "samples": spec.samples, "integers": spec.integers}
-    (folder / "job.json").write_text(json.dumps(job | {"arrays": spec.arrays}))
-
-
-def _stored_tokens(tokens: np.ndarray, first: int, spec: WindowSpec) -> np.ndarray:
-    """Return a chunk of tokens (its first sample is `first`) as it is stored."""
-    _check_finite("tokens must be finite", tokens, first)
-    if spec.dtype == "float32":
-        return tokens.astype("<f4", copy=False)
-    with np.errstate(over="ignore"):
-        half = tokens.astype("<f2")
-    _check_finite("tokens must fit float16 (at most 65504); store float32", half, first)
-    return half.view("<i2")
-
-
-def _check_finite(law: str, chunk: np.ndarray, first: int) -> None:
-    finite = np.isfinite(chunk).reshape(len(chunk), -1).all(axis=1)
-    if not finite.all():
-        raise ValueError(f"{law}, got others in sample {first + int(np.argmin(finite))}")
-
-
-def _run_ffcv(folder: Path, path: Path, seconds: float) -> None:
-    script = Path(__file__).with_name("ffcv_writer.py")
-    # What FFCV says goes to the system's folder: the storage written to may be full.
-    with tempfile.TemporaryFile() as log:
-        # A session of its own, so that FFCV's worker can be stopped with it.
-        child = subprocess.Popen(
-            [sys.executable, "-P", str(script), str(folder), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            code = child.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise SaneError(
-                f"writing {path} took more than {seconds:g} s and was stopped; nothing was "
-                f"committed; run again, with a longer limit if the machine is slow"
-            ) from None
-        finally:
-            if child.returncode != 0:
-                _stop(child)
-        log.seek(0)
-        said = log.read().decode(errors="replace").strip()
-    if code != 0:
-        if os.strerror(errno.ENOSPC) in said:
-            raise _disk_full(path)
-        lines = re.findall(r"^\w+(?:Error|Exception)\b.*", said, re.MULTILINE) or [said]
-        raise SaneError(f"ffcv could not write {path} (exit status {code}); it said: {lines[-1]}")
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    """End the writer and its worker.
-
-    SIGTERM first: Python's resource tracker, in the same session, survives it and frees the
-    shared memory that FFCV had taken.
-    """
-    for end, grace in ((signal.SIGTERM, 5.0), (signal.SIGKILL, None)):
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, end)
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=grace)
-            return
-
-
-def _commit(written: Path, path: Path, spec: WindowSpec) -> Sidecar:
-    """Sync, digest and rename the file, then its sidecar: a sidecar never precedes its file."""
-    _sync(written)
-    sidecar = Sidecar(
-        spec=spec,
-        size=written.stat().st_size,
-        sha256=file_digest(written),
-        tables_sha256=tables_digest(written, spec),
-    )
-    note = written.with_name("sidecar")
+def _commit(written: Path, path: Path, sidecar: Sidecar) -> None:
+    """Rename the synced file, then its sidecar: a sidecar never precedes its file."""
+    note = sidecar_path(written)
     note.write_text(sidecar.to_json())
     _sync(note)
     sidecar_path(path).unlink(missing_ok=True)
@@ -249,7 +231,6 @@ def _commit(written: Path, path: Path, spec: WindowSpec) -> Sidecar:
     _sync(path.parent)
     note.replace(sidecar_path(path))
     _sync(path.parent)
-    return sidecar
 
 
 def _sync(path: Path) -> None:

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from schemas.config.ablate import AblateConfig
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.ingest import IngestConfig
 from schemas.config.preprocess import PreprocessConfig
+from schemas.config.presets import with_preset
 from schemas.config.pretrain import PretrainConfig
 from schemas.config.probe import ProbeConfig
 from schemas.config.recipes import with_recipe
@@ -65,19 +67,41 @@ class BenchmarkConfig(Record):
     seed: int = Field(
         default=0, ge=0, description="the one seed; every draw derives from it by name"
     )
+    preset: str | None = Field(
+        default=None,
+        description="size of SANE and its training by name, under what is given here: tiny, cnn, "
+        "cnn-code, resnet18, global",
+    )
     zoos: tuple[ZooSource, ...] = Field(default=(ZooConfig(),), min_length=1)
-    experiments: tuple[Literal["probe", "generate"], ...] = Field(default=("probe", "generate"))
+    together: bool = Field(
+        default=False, description="train one autoencoder on all zoos, which have one token size"
+    )
+    experiments: tuple[Literal["probe", "generate", "ablate"], ...] = Field(
+        default=("probe", "generate")
+    )
+    global_baseline: bool = Field(
+        default=False,
+        description="train an autoencoder with one embedding per model (the earlier "
+        "hyper-representations) as well, for rows of its own in the tables",
+    )
+    global_d_z: int = Field(default=256, ge=1, description="dimensions of that embedding")
     preprocess: PreprocessConfig = PreprocessConfig()
     windows: WindowsConfig = WindowsConfig()
     pretrain: PretrainConfig = PretrainConfig()
     embed: EmbedConfig = EmbedConfig()
     probe: ProbeConfig = ProbeConfig()
     generate: GenerateConfig = GenerateConfig()
+    ablate: AblateConfig = AblateConfig()
     data: str = Field(default="data", description="folder of the image datasets' files")
     store: str = Field(default="store", description="artifact store: a folder or an fsspec URI")
     out: str | None = Field(default=None, description="report folder; runs/<name> if not given")
     tracking: TrackingConfig = TrackingConfig()
     runner: RunnerConfig = RunnerConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_the_preset(cls, values: object) -> object:
+        return with_preset(values)
 
     @model_validator(mode="before")
     @classmethod
@@ -87,8 +111,55 @@ class BenchmarkConfig(Record):
         return values
 
     @model_validator(mode="after")
+    def _train_together(self) -> "BenchmarkConfig":
+        zoos, weights = len(self.zoos), self.pretrain.weights
+        if self.together and zoos > 1 and self.preprocess.d_t == 0:
+            raise ValueError(
+                "preprocess.d_t must be given where zoos are trained on together: one token size "
+                "for all of them, the largest row of the largest layer"
+            )
+        if weights and len(weights) != (zoos if self.together else 1):
+            raise ValueError(
+                f"pretrain.weights must name one weight per zoo trained on together, got "
+                f"{len(weights)} for {zoos if self.together else 1}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _show_whole_networks(self) -> "BenchmarkConfig":
+        whole, bottleneck = self.windows.whole, self.pretrain.autoencoder.bottleneck
+        if bottleneck == "model" and not whole:
+            raise ValueError(
+                "windows.whole must be true where pretrain.autoencoder.bottleneck is model: one "
+                "latent is of a whole network"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ablate_something(self) -> "BenchmarkConfig":
+        if "ablate" not in self.experiments:
+            return self
+        if not self.ablate.any:
+            raise ValueError(
+                "experiment ablate needs something to do: set ablate.views, ablate.window_sizes or "
+                "ablate.inference_windows"
+            )
+        if self.ablate.views and self.windows.views < 2:
+            raise ValueError(
+                "ablate.views needs two permuted views that differ: windows.views must be >= 2, "
+                f"got {self.windows.views}"
+            )
+        if self.ablate.trains and self.together and len(self.zoos) > 1:
+            raise ValueError(
+                "ablate.views and ablate.window_sizes train on one zoo: together must be false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _name_zoos_once(self) -> "BenchmarkConfig":
         names = [zoo.name for zoo in self.zoos]
+        if "together" in names:
+            raise ValueError("a zoo must not be called together: one SANE for all zoos is")
         if len(set(names)) != len(names):
             raise ValueError(f"zoo names must be unique, got {names}")
         for zoo in self.zoos:

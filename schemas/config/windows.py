@@ -11,12 +11,18 @@ class WindowsConfig(Record):
     """Algorithm 1, step iv, compiled to FFCV."""
 
     length: int = Field(default=16, ge=1, description="window length W in tokens")
+    whole: bool = Field(
+        default=False, description="windows of whole networks; length is that of the longest then"
+    )
     starts: Literal["stratified", "uniform"] = Field(default="stratified")
     first_epoch: int = Field(default=0, ge=0)
     last_epoch: int = Field(default=50, ge=0)
     epoch_step: int = Field(default=2, ge=1)
     views: int = Field(default=4, ge=1, description="permuted views kept beside the aligned one")
     dtype: Literal["float32", "float16"] = Field(default="float16", description="of stored tokens")
+    shard_mb: int = Field(
+        default=1024, ge=1, description="megabytes of tokens in a .beton, about; the rest goes on"
+    )
     reader: Literal["ffcv", "numpy"] = Field(default="ffcv", description="who reads the .beton")
 
     @model_validator(mode="after")

@@ -78,3 +78,35 @@ def test_an_explained_failure_exits_with_its_own_code(
     assert capsys.readouterr().err == (
         "error: tokens.parquet differs from its manifest; run the stage again\n"
     )
+
+
+def test_an_interruption_is_one_sentence_even_where_the_server_is_gone_with_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows import cli
+
+    def interrupted() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            try:
+                raise OSError("connection refused")
+            except OSError as refused:
+                raise ConnectionError("no server") from refused
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "interrupted: run the same command again to go on\n"
+
+
+def test_an_error_that_nobody_explained_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import cli
+
+    def fail() -> None:
+        raise ConnectionError("no server")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(ConnectionError):
+        cli.main()

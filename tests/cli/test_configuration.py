@@ -188,3 +188,37 @@ def test_a_binary_file_is_no_configuration(file: Path) -> None:
 def test_yaml_that_would_build_objects_is_refused(file: Path) -> None:
     file.write_text("name: !!python/object/apply:os.getcwd []\n")
     assert "is not valid YAML (line 1: could not determine a constructor" in refusal(file)
+
+
+def test_a_preset_lies_under_what_the_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("preset: cnn\npretrain: {autoencoder: {layers: 2}}\n")
+    config = load_configuration(file, ["pretrain.epochs=3"])
+    assert (config.windows.length, config.pretrain.autoencoder.d_model) == (32, 1024)
+    assert (config.pretrain.autoencoder.layers, config.pretrain.epochs) == (2, 3)
+    assert config.pretrain.batch == 32
+
+
+def test_a_preset_can_be_chosen_for_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("windows: {views: 3}\n")
+    config = load_configuration(file, ["preset=resnet18", "windows.length=128"])
+    assert (config.windows.length, config.windows.views) == (128, 3)
+    assert config.pretrain.autoencoder.d_model == 2048
+
+
+def test_an_unknown_preset_is_named_where_it_was_chosen(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("preset: huge\n")
+    known = "preset must be one of tiny, cnn, cnn-code, resnet18, global, got 'huge'"
+    with pytest.raises(ConfigError) as wrong:
+        load_configuration(file)
+    assert str(wrong.value) == f"{known}; correct it in {file}"
+    with pytest.raises(ConfigError) as wrong:
+        load_configuration(file, ["preset=huge"])
+    assert str(wrong.value) == f"{known}; correct it in --set preset=huge"
+
+
+def test_one_latent_without_whole_networks_is_refused_before_anything_runs(file: Path) -> None:
+    with pytest.raises(ConfigError, match="windows.whole must be true where"):
+        load_configuration(file, ["pretrain.autoencoder.bottleneck=model"])

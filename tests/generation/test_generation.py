@@ -1,11 +1,14 @@
 """Sampling, baselines, novelty: the laws that the comparison rests on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.generation.baselines import average, interpolated, with_matched_noise, with_noise
-from sane_core.generation.distributions.kde import sample_kde
+from sane_core.generation.compare import draw_all, embed_prompts
+from sane_core.generation.distributions.kde import sample_kde, sample_kde_by_dimension
 from sane_core.generation.distributions.prior import sample_prior
 from sane_core.generation.finetune import finetune
 from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
@@ -21,6 +24,7 @@ from sane_core.zoo.population.members import members_of
 from sane_core.zoo.population.score import score, stack
 from sane_core.zoo.population.train import train
 from schemas.config.embed import EmbedConfig
+from schemas.config.generate import GenerateConfig
 from schemas.config.pretrain import AutoencoderConfig
 from schemas.config.training import TrainingConfig
 
@@ -71,6 +75,25 @@ def test_every_token_of_a_kde_sample_shares_its_prompt_and_its_noise():
     assert set(index) == set(range(5))
 
 
+def test_dimensions_of_one_latent_are_drawn_from_different_prompts():
+    prompts = np.arange(5, dtype=np.float32)[:, None, None] + np.zeros((5, 1, 3), np.float32)
+    scale = np.array([1.0, 2.0, 3.0])
+    exact = sample_kde_by_dimension(prompts, 200, 1e-9, scale, np.random.default_rng(0))
+    assert exact.shape == (200, 1, 3)
+    chosen = exact[:, 0].round()
+    assert set(chosen.ravel()) == set(range(5))
+    assert (chosen[:, 0] != chosen[:, 1]).mean() > 0.5
+    same = np.full((4, 1, 3), 7, np.float32)
+    noisy = sample_kde_by_dimension(same, 2000, 0.5, scale, np.random.default_rng(0))
+    np.testing.assert_allclose(noisy[:, 0].std(0), 0.5 * scale, rtol=0.1)
+
+
+def test_latents_per_token_have_no_density_per_dimension():
+    prompts = np.zeros((4, 2, 3), np.float32)
+    with pytest.raises(ValueError, match="prompts must have one latent each, got 2"):
+        sample_kde_by_dimension(prompts, 3, 0.1, np.ones(3), np.random.default_rng(0))
+
+
 def test_the_prior_has_the_training_latents_moments():
     drawn = sample_prior(50, 60, np.array([3.0]), np.array([2.0]), np.random.default_rng(0))
     assert drawn.shape == (60, 50, 1)
@@ -115,6 +138,40 @@ def test_one_round_of_bootstrapping_is_subsampling(generator):
 def test_the_prior_needs_no_prompt(generator):
     samples = bootstrap_prior(generator, 6, 2, 0.1, 2, np.random.default_rng(0))
     assert len(samples.validation_accuracy) == 2
+
+
+@pytest.fixture(scope="module")
+def one_latent(generator):
+    shape = AutoencoderShape(73, 50, (48, 5, 20))
+    config = AutoencoderConfig(
+        d_model=16, heads=2, layers=1, d_z=6, d_projection=4, bottleneck="model"
+    )
+    return replace(generator, model=build(shape, config, 0).eval())
+
+
+RECIPE = TrainingConfig(batch=20)
+SMALL = GenerateConfig(candidates=6, keep=2, bootstrap_rounds=1, seeds=1)
+
+
+def test_a_prior_over_one_latent_draws_one(one_latent):
+    samples = bootstrap_prior(one_latent, 4, 2, 0.1, 1, np.random.default_rng(0))
+    assert samples.latents.shape == (2, 1, 6)
+
+
+def test_the_global_baseline_is_drawn_where_there_is_one(generator, one_latent, population):
+    prompts = embed_prompts(generator, population)
+    drawn = draw_all(generator, prompts, RECIPE, SMALL, 0, 0, one_latent)
+    without = draw_all(generator, prompts, RECIPE, SMALL, 0, 0)
+    assert drawn.keys() - without.keys() == {"global_kde30", "global_reconstruction"}
+    for method, samples in without.items():
+        for name, values in samples.weights.items():
+            np.testing.assert_array_equal(drawn[method].weights[name], values)
+    samples = drawn["global_kde30"]
+    assert samples.latents.shape == (2, 1, 6)
+    assert (np.diff(samples.validation_accuracy) <= 0).all()
+    decoded = one_latent.decode(samples.latents)
+    for name, values in samples.weights.items():
+        np.testing.assert_allclose(values, decoded[name], atol=1e-5)
 
 
 def norms(weights):

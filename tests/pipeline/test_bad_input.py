@@ -95,7 +95,7 @@ DAMAGED = {
     "images": ("train_pixels.npy", "zoo"),
     "zoo": ("weights/part-00000.parquet", "tokens"),
     "tokens": ("tokens/split=test/part-00000.parquet", "embeddings"),
-    "windows": ("train.beton", "model"),
+    "windows": ("train-00000.beton", "model"),
     "model": ("model.safetensors", "embeddings"),
 }
 
@@ -157,7 +157,7 @@ def fill(disk: Path, but: int) -> Path:
         ("images", [8]),
         ("zoo", [16]),
         ("tokens", [8]),
-        ("windows", [16, 2048]),  # cutting, then FFCV's writer
+        ("windows", [16]),
         ("model", [16]),
         ("embeddings", [0]),
         ("probes", [0]),

@@ -36,7 +36,7 @@ BEGUN = {
     "images": "attempt-*/images.json",
     "zoo": "scratch/*/state.npz",
     "tokens": "attempt-*/tokens",
-    "windows": "attempt-*/.train.beton.*/out.beton",
+    "windows": "scratch/shards/compile/*/windows.beton",
     "embeddings": "attempt-*/embeddings.parquet",
     "probes": "attempt-*/*.parquet",
     "generation": "attempt-*/samples",
@@ -101,7 +101,7 @@ def test_a_command_killed_while_it_trains_leaves_no_process_and_goes_on(
     process = subprocess.Popen(
         command, cwd=store.parent, env=environment, stderr=subprocess.DEVNULL
     )
-    wait_for(lambda: [*store.glob(".work/model-*/scratch/state.pt")], process)
+    wait_for(lambda: [*store.glob(".work/model-*/scratch/state.safetensors")], process)
     assert any("uvicorn" in command for command in commands(process))
     descendants = kill(process)
     _, alive = psutil.wait_procs(descendants, timeout=30)

@@ -1,4 +1,4 @@
-"""The autoencoder: shapes, padding, positions, initial weights."""
+"""The autoencoder: shapes, padding, positions, initial weights, one latent for all, compilation."""
 
 import pytest
 import torch
@@ -7,11 +7,14 @@ from sane_core.pretraining.autoencoder import (
     AutoencoderShape,
     attend,
     build,
+    visible_keys,
 )
 from schemas.config.pretrain import AutoencoderConfig
 
 CONFIG = AutoencoderConfig(d_model=16, heads=2, layers=2, d_z=5, d_projection=4)
 SHAPE = AutoencoderShape(d_t=7, window=6, positions=(12, 3, 6))
+WHOLE = CONFIG.model_copy(update={"bottleneck": "model"})
+SINES = CONFIG.model_copy(update={"positions": "sinusoidal"})
 
 
 @pytest.fixture
@@ -57,6 +60,16 @@ def test_a_position_beyond_the_table_is_refused_by_name(model):
     positions[0, 0, 1] = 3
     with pytest.raises(ValueError, match=r"position l must be < 3 .*, got 3"):
         model.encode(tokens, positions, lengths)
+    with pytest.raises(ValueError, match=r"position l must be < 3 .*, got 3"):
+        model.decode(torch.zeros(2, 6, 5), positions, lengths)
+    with pytest.raises(ValueError, match=r"position l must be < 3 .*, got 3"):
+        model.check_positions(positions.numpy())
+
+
+def test_sines_take_networks_longer_than_those_of_training():
+    model = build(SHAPE, SINES, 0).eval()
+    tokens, positions, lengths = window(40)
+    assert model.encode(tokens, positions, lengths).isfinite().all()
 
 
 def test_the_order_of_positions_matters(model):
@@ -87,3 +100,79 @@ def test_building_leaves_the_global_generator_alone():
     torch.manual_seed(3)
     build(SHAPE, CONFIG, 1)
     assert torch.equal(torch.rand(1), expected)
+
+
+def padded_window():
+    tokens, positions, lengths = window(6)
+    lengths = lengths.clone()
+    lengths[0, 4:] = 0
+    return tokens, positions, lengths
+
+
+def test_a_training_pass_is_encode_decode_and_project(model):
+    tokens, positions, lengths = padded_window()
+    passed = model(tokens, positions, visible_keys(lengths))
+    latents = model.encode(tokens, positions, lengths)
+    assert torch.equal(passed.latents, latents)
+    assert torch.equal(passed.decoded, model.decode(latents, positions, lengths))
+    assert torch.equal(passed.projected, model.projection(latents))
+
+
+def test_a_mask_that_hides_nothing_is_no_mask(model):
+    tokens, positions, lengths = window(6)
+    assert visible_keys(lengths) is None
+    everything = torch.ones(2, 1, 1, 6, dtype=torch.bool)
+    masked = model.encode_checked(tokens, positions, everything)
+    assert torch.allclose(masked, model.encode(tokens, positions, lengths), atol=1e-6)
+
+
+def test_one_latent_for_all_holds_the_whole_sequence():
+    model = build(SHAPE, WHOLE, 0).eval()
+    tokens, positions, lengths = window(6)
+    latents = model.encode(tokens, positions, lengths)
+    assert latents.shape == (2, 1, 5)
+    assert model.decode(latents, positions, lengths).shape == tokens.shape
+    assert model.projection(latents).shape == (2, 4)
+    for n in range(6):
+        changed = tokens.clone()
+        changed[:, n] += 1
+        assert not torch.allclose(model.encode(changed, positions, lengths), latents, atol=1e-6)
+
+
+def test_one_latent_for_all_does_not_know_what_stands_in_padding_tokens():
+    model = build(SHAPE, WHOLE, 0).eval()
+    tokens, positions, lengths = padded_window()
+    changed, elsewhere = tokens.clone(), positions.clone()
+    changed[0, 4:] += 1
+    elsewhere[0, 4:] = 0
+    latents = model.encode(tokens, positions, lengths)
+    assert torch.allclose(model.encode(changed, elsewhere, lengths), latents, atol=1e-7)
+
+
+@pytest.mark.parametrize("length", [5, 7])
+def test_one_latent_for_all_refuses_other_lengths(length):
+    model = build(SHAPE, WHOLE, 0).eval()
+    tokens, positions, lengths = window(length)
+    with pytest.raises(ValueError, match=rf"must have 6 tokens.*bottleneck: model.*got {length}"):
+        model.encode(tokens, positions, lengths)
+    with pytest.raises(ValueError, match=rf"must have 6 tokens.*bottleneck: model.*got {length}"):
+        model.decode(torch.zeros(2, 1, 5), positions, lengths)
+
+
+def test_the_bottleneck_for_all_starts_as_the_other_weights_do():
+    shape = AutoencoderShape(d_t=7, window=60, positions=(60, 3, 60))
+    model = build(shape, WHOLE, 0)
+    for layer in (model.latents_out, model.latents_in):
+        assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+        assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("config", [CONFIG, WHOLE, SINES])
+@pytest.mark.parametrize("cut", [window, padded_window])
+def test_a_training_pass_looks_at_no_value(config, cut):
+    tokens, positions, lengths = cut(6) if cut is window else cut()
+    visible = visible_keys(lengths)
+    inputs = (tokens, positions, visible)
+    nowhere = [None if each is None else each.to("meta") for each in inputs]
+    passed = build(SHAPE, config, 0).to("meta")(*nowhere)
+    assert passed.decoded.shape == tokens.shape

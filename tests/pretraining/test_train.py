@@ -1,56 +1,19 @@
-"""Pretraining: it learns, it is seeded, and a killed run resumes to the same weights."""
+"""Pretraining: it learns, it is seeded, and it does what every field of its configuration says."""
 
 import numpy as np
 import pytest
 import torch
 
-from sane_core.pretraining.autoencoder import AutoencoderShape
-from sane_core.pretraining.files import load, read_config, save
-from sane_core.pretraining.train import pretrain, validate
-from sane_core.windows.batches import WindowBatch
-from schemas.config.pretrain import AutoencoderConfig, PretrainConfig
-
-SHAPE = AutoencoderShape(d_t=6, window=5, positions=(5, 2, 5))
-CONFIG = PretrainConfig(
-    autoencoder=AutoencoderConfig(d_model=16, heads=2, layers=1, d_z=6, d_projection=4),
-    epochs=3,
-    batch=4,
-    learning_rate=3e-3,
-    precision="float32",
-)
-
-
-class Memory:
-    """Windows in memory, as a reader."""
-
-    def __init__(self, seed: int, runs: int = 6, epochs: int = 8) -> None:
-        rng = np.random.default_rng(seed)
-        self.runs = np.repeat(np.arange(runs), epochs)
-        base = rng.standard_normal((runs * epochs, 1, 5, 6)).astype(np.float32)
-        self.tokens = torch.from_numpy(np.concatenate([base, base[:, :, ::-1].copy()], axis=1))
-
-    def __len__(self) -> int:
-        return len(self.runs)
-
-    def epoch_batches(self, batches):
-        positions = torch.tensor([[n, n // 3, n % 3] for n in range(5)])
-        for batch in batches:
-            yield WindowBatch(
-                self.tokens[batch],
-                positions.expand(len(batch), -1, -1),
-                torch.full((len(batch), 2, 5), 6),
-                torch.from_numpy(self.runs[batch]),
-                torch.zeros(len(batch), dtype=torch.int64),
-            )
-
-
-def weights_of(trained):
-    return torch.cat([value.flatten() for value in trained.model.state_dict().values()])
+from sane_core.pretraining.autoencoder import build
+from sane_core.pretraining.history import Losses
+from sane_core.pretraining.train import pretrain
+from sane_core.pretraining.validation import validate
+from schemas.config.pretrain import BehaviourConfig
+from tests.pretraining.toy import CONFIG, SHAPE, Memory, configured, weights_of
 
 
 def test_the_validation_loss_falls():
-    config = CONFIG.model_copy(update={"epochs": 12})
-    history = pretrain(Memory(0), Memory(0), SHAPE, config, seed=0).history
+    history = pretrain(Memory(0), Memory(0), SHAPE, configured(epochs=12), seed=0).history
     assert history[-1].validation_reconstruction < 0.8 * history[0].validation_reconstruction
 
 
@@ -59,49 +22,41 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
         pretrain(Memory(0), Memory(1), SHAPE, CONFIG, seed) for seed in (0, 0, 1)
     )
     assert torch.equal(weights_of(first), weights_of(again))
+    assert first.history == again.history
     assert not torch.equal(weights_of(first), weights_of(other))
 
 
-class Killed(Exception):
-    """Stands for the end of the process."""
+def losses_in_turn(monkeypatch, *losses: float) -> list[torch.Tensor]:
+    """Let validation find these losses; return the weights that it saw."""
+    import sane_core.pretraining.training as module
 
+    values, seen = iter(losses), []
 
-@pytest.mark.parametrize("step", [1, 13, 30])
-def test_a_run_that_stops_at_any_step_resumes_to_the_same_weights(tmp_path, step):
-    def stop(now, steps, loss):
-        if now == step:
-            raise Killed
-
-    whole = pretrain(Memory(0), Memory(1), SHAPE, CONFIG, 0)
-    with pytest.raises(Killed):
-        pretrain(Memory(0), Memory(1), SHAPE, CONFIG, 0, tmp_path / "state.pt", stop)
-    resumed = pretrain(Memory(0), Memory(1), SHAPE, CONFIG, 0, tmp_path / "state.pt")
-    assert torch.equal(weights_of(whole), weights_of(resumed))
-    assert whole.history == resumed.history
-
-
-def test_the_best_epoch_is_kept_not_the_last(monkeypatch):
-    import sane_core.pretraining.train as module
-
-    losses = iter([3.0, 1.0, 2.0])
-    seen = []
-
-    def validated(model, windows, config):
+    def validated(model, *_):
         seen.append(model.tokens_in.weight.detach().clone())
-        value = next(losses)
-        return module.Losses(value, value, value)
+        value = next(values)
+        return (Losses(value, value, value),)
 
     monkeypatch.setattr(module, "validate", validated)
+    return seen
+
+
+def test_the_best_epoch_is_kept_and_the_last_beside_it(monkeypatch):
+    seen = losses_in_turn(monkeypatch, 3.0, 1.0, 2.0)
     trained = pretrain(Memory(0), Memory(1), SHAPE, CONFIG, 0)
     assert trained.best_epoch == 2
     assert torch.equal(trained.model.tokens_in.weight, seen[1])
+    assert torch.equal(trained.last["tokens_in.weight"], seen[2])
 
 
-def test_a_loss_that_is_not_finite_stops_and_names_the_step():
-    broken = Memory(0)
-    broken.tokens = broken.tokens * float("inf")
-    with pytest.raises(ValueError, match=r"the loss must stay finite, got nan in epoch 1, step 1"):
-        pretrain(broken, Memory(1), SHAPE, CONFIG, 0)
+@pytest.mark.parametrize(
+    ("patience", "losses"),
+    [(1, [3, 2, 2.5]), (2, [3, 2, 2.5, 1.9, 1.95, 2.0]), (None, [3, 4, 5, 6, 7, 8])],
+)
+def test_training_stops_after_so_many_epochs_without_a_better_one(monkeypatch, patience, losses):
+    losses_in_turn(monkeypatch, *losses, *[1.0] * (6 - len(losses)))
+    config = configured(epochs=6, patience=patience)
+    assert len(pretrain(Memory(0), Memory(1), SHAPE, config, 0).history) == len(losses)
 
 
 def test_validation_adds_no_noise():
@@ -110,10 +65,157 @@ def test_validation_adds_no_noise():
     assert first == second
 
 
-def test_a_saved_model_loads_as_it_was(tmp_path):
-    trained = pretrain(Memory(0), Memory(1), SHAPE, CONFIG, 0)
-    save(tmp_path, trained, CONFIG.autoencoder)
-    loaded = load(tmp_path)
-    for name, value in trained.model.state_dict().items():
-        assert torch.equal(value, loaded.state_dict()[name])
-    assert read_config(tmp_path) == (SHAPE, CONFIG.autoencoder)
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole():
+    whole = pretrain(Memory(0), Memory(1), SHAPE, configured(gamma=0.0), 0)
+    parts = pretrain(Memory(0), Memory(1), SHAPE, configured(gamma=0.0, accumulate=2), 0)
+    assert torch.allclose(weights_of(whole), weights_of(parts), atol=1e-5)
+    assert whole.history[0].train_loss == pytest.approx(parts.history[0].train_loss, rel=1e-5)
+
+
+def test_parts_are_contrasted_with_fewer_others():
+    whole = pretrain(Memory(0), Memory(1), SHAPE, CONFIG, 0)
+    parts = pretrain(Memory(0), Memory(1), SHAPE, configured(accumulate=2), 0)
+    assert parts.history[0].train_contrastive < 0.9 * whole.history[0].train_contrastive
+
+
+def test_clipping_bounds_the_step_and_tells_the_norm_before_it():
+    free = pretrain(Memory(0), Memory(1), SHAPE, configured(epochs=1), 0)
+    bound = pretrain(Memory(0), Memory(1), SHAPE, configured(epochs=1, clip=1e-9), 0)
+    start = pretrain(Memory(0), Memory(1), SHAPE, configured(epochs=1, learning_rate=1e-30), 0)
+    moved = [float((weights_of(t) - weights_of(start)).norm()) for t in (free, bound)]
+    assert moved[1] < 0.5 * moved[0]
+    assert bound.history[0].gradient_norm > 1e-3
+
+
+def test_zoos_are_trained_on_together_and_validated_apart():
+    both = Memory(0).and_set(Memory(5, runs=4))
+    trained = pretrain(both, both, SHAPE, CONFIG, 0)
+    record = trained.history[-1]
+    of_sets = [losses.reconstruction for losses in record.validation_sets]
+    assert len({*of_sets}) == 2
+    counts = np.bincount(both.sets)
+    assert record.validation_reconstruction == pytest.approx(np.average(of_sets, weights=counts))
+    assert {"validation_loss_0", "validation_contrastive_1"} <= record.row().keys()
+
+
+def test_the_weight_of_a_zoo_says_how_much_of_it_is_seen_and_counted():
+    both = Memory(0).and_set(Memory(5, runs=4))
+    even, uneven = (
+        pretrain(both, both, SHAPE, configured(epochs=2, weights=weights), 0)
+        for weights in ((1.0, 1.0), (3.0, 0.5))
+    )
+    assert uneven.measured.windows > 1.5 * even.measured.windows
+    record = uneven.history[-1]
+    of_sets = [losses.loss for losses in record.validation_sets]
+    assert record.validation_loss == pytest.approx(np.average(of_sets, weights=[3 * 48, 0.5 * 32]))
+
+
+def test_layers_are_normalized_by_their_variances():
+    config = configured(layer_normalization=True)
+    plain = pretrain(Memory(0), Memory(1), SHAPE, configured(epochs=1), 0)
+    halved = pretrain(
+        Memory(0), Memory(1), SHAPE, config.model_copy(update={"epochs": 1}), 0,
+        variances=[(2.0, 2.0)],
+    )  # fmt: skip
+    first = plain.history[0].train_reconstruction / halved.history[0].train_reconstruction
+    assert first == pytest.approx(2, rel=0.1)
+
+
+def test_a_dataset_smaller_than_a_batch_is_refused():
+    message = "at least 8 runs to fill a batch.* got 48 windows of 6 runs: set pretrain.batch to 6"
+    with pytest.raises(ValueError, match=message):
+        pretrain(Memory(0), Memory(1), SHAPE, configured(batch=8), 0)
+
+
+def test_validation_may_have_fewer_networks_than_a_batch():
+    trained = pretrain(Memory(0), Memory(1, runs=3), SHAPE, CONFIG, 0)
+    assert np.isfinite(trained.history[-1].validation_loss)
+
+
+def test_weights_must_be_as_many_as_sets():
+    with pytest.raises(ValueError, match="one weight for each of 1 window sets, got 2"):
+        pretrain(Memory(0), Memory(1), SHAPE, configured(weights=(1.0, 1.0)), 0)
+
+
+def test_more_permuted_views_than_there_are_are_refused():
+    config = configured(first_view="permuted")
+    with pytest.raises(ValueError, match="at least 2 permuted views.*set windows.views to 2"):
+        pretrain(Memory(0), Memory(1), SHAPE, config, 0)
+
+
+def test_a_position_beyond_the_table_is_refused_before_a_step():
+    windows = Memory(0)
+    windows.positions = windows.positions + 1
+    with pytest.raises(ValueError, match=r"position n must be < 5 \(the learned table of n\)"):
+        pretrain(windows, Memory(1), SHAPE, CONFIG, 0)
+
+
+def test_a_behaviour_loss_without_networks_is_refused():
+    config = CONFIG.model_validate(CONFIG.model_dump() | {"behaviour": {"weight": 0.3}})
+    with pytest.raises(ValueError, match="needs the tokens of each zoo, got none"):
+        pretrain(Memory(0), Memory(1), SHAPE, config, 0)
+
+
+class Told:
+    """A behaviour loss that pulls the latents to zero, and notes its calls."""
+
+    def __init__(self) -> None:
+        self.draws = []
+
+    def loss(self, model, window, generator, device):
+        assert (window, device) == (5, torch.device("cpu"))
+        self.draws.append(int(torch.randint(2**60, (), generator=generator)))
+        return model.latents_out.weight.square().sum()
+
+
+def test_the_behaviour_loss_is_added_in_its_steps_by_zoos_in_turn():
+    fields = {"behaviour": {"weight": 5.0, "every": 3}, "epochs": 1}
+    config = CONFIG.model_validate(CONFIG.model_dump() | fields)
+    zoos = (Told(), Told())
+    trained = pretrain(Memory(0), Memory(1), SHAPE, config, 0, behaviours=zoos)
+    assert [len(zoo.draws) for zoo in zoos] == [2, 2]
+    assert len({draw for zoo in zoos for draw in zoo.draws}) == 4
+    without = pretrain(Memory(0), Memory(1), SHAPE, configured(epochs=1), 0)
+    weight = [t.model.latents_out.weight.detach().norm() for t in (trained, without)]
+    assert weight[0] < weight[1]
+    assert trained.history[0].train_behaviour > 0 == without.history[0].train_behaviour
+
+
+@pytest.mark.parametrize("every", [1, 3, 5])
+def test_the_behaviour_loss_told_is_the_mean_over_the_steps_that_have_it(every):
+    config = configured(
+        epochs=2, learning_rate=1e-30, behaviour=BehaviourConfig(weight=1.0, every=every)
+    )
+    trained = pretrain(Memory(0), Memory(1), SHAPE, config, 0, behaviours=[Told()])
+    constant = float(trained.model.latents_out.weight.detach().square().sum())
+    told = [record.train_behaviour for record in trained.history]
+    assert told == pytest.approx([constant, constant], rel=1e-5)
+
+
+class Ragged(Memory):
+    """Windows of many lengths."""
+
+    def epoch_batches(self, batches):
+        for indices, batch in zip(batches, super().epoch_batches(batches), strict=True):
+            batch.lengths[:] = 1 + torch.from_numpy(indices)[:, None, None] % 6
+            yield batch
+
+
+def test_validation_is_the_mean_over_real_weights_however_it_is_cut_in_batches():
+    model = build(SHAPE, CONFIG.autoencoder, 0)
+    windows = Ragged(1)
+    found = [validate(model, windows, configured(batch=size))[0] for size in (2, 3, 6)]
+    assert found[0].reconstruction == pytest.approx(found[1].reconstruction, rel=1e-5)
+    assert found[0].reconstruction == pytest.approx(found[2].reconstruction, rel=1e-5)
+    for losses in found:
+        both = 0.95 * losses.reconstruction + 0.05 * losses.contrastive
+        assert losses.loss == pytest.approx(both)
+
+
+def test_rates_are_measured():
+    measured = pretrain(Memory(0), Memory(1), SHAPE, CONFIG, 0).measured
+    assert (measured.windows, measured.tokens) == (3 * 48, 3 * 48 * 2 * 5)
+    assert measured.device == "cpu" and measured.precision == "float32"
+    rates = measured.rates()
+    assert rates["pretrain.windows_per_second"] > 0
+    assert 0 <= rates["pretrain.waiting_share"] <= 1

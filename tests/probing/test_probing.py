@@ -1,13 +1,17 @@
 """Probes: ridge against scikit-learn, selection on validation, intervals over runs, controls."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from sane_core.embedding.files import Embeddings
 from sane_core.probing.compare import SELECTED, compare
 from sane_core.probing.controls import fit_token_pca, project_tokens
 from sane_core.probing.linear import Split, bootstrap_r2, fit_probe, r_squared
 from sane_core.probing.statistics import weight_statistics
+from sane_core.probing.zoo import one_vector
 from sane_core.weights.layers import layers_of
 from schemas.config.probe import ProbeConfig
 
@@ -108,3 +112,18 @@ def test_token_pca_keeps_the_directions_of_largest_variance():
     centre, directions = fit_token_pca(tokens, 1)
     assert abs(directions[1, 0]) > 0.99
     assert project_tokens(tokens, centre, directions).shape == (20, 8, 1)
+
+
+def embeddings(**vectors: np.ndarray) -> Embeddings:
+    return Embeddings(vectors, np.array([1, 1, 2]), np.array([0, 5, 0]), np.array(["train"] * 3))
+
+
+def test_a_baseline_has_one_vector_of_the_same_checkpoints():
+    rows = np.arange(6.0).reshape(3, 2)
+    own, other = embeddings(sane_mean=rows), embeddings(sane_global=rows + 1)
+    np.testing.assert_array_equal(one_vector(other, own), rows + 1)
+    with pytest.raises(ValueError, match=r"must have one embedding per model, got \['a', 'b'\]"):
+        one_vector(embeddings(a=rows, b=rows), own)
+    moved = replace(other, epochs=other.epochs + 1)
+    with pytest.raises(ValueError, match="of the same checkpoints, but epochs differ"):
+        one_vector(moved, own)

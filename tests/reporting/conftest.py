@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sane_core.reporting.draw import ReportSources, draw_report
+from schemas.config.ablate import VIEW_SETTINGS
 from schemas.tables import CHECKPOINTS, DISTANCES, LAYERS, tokens_schema
 
 EPOCHS = 6
@@ -53,6 +54,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> ReportSources:
         ("model", _write_history),
         ("probe", _write_probes),
         ("generation", _write_generation),
+        ("evaluation", _write_evaluation),
+        ("baseline", _write_evaluation),
+        ("ablation", _write_ablation),
     ):
         (root / name).mkdir()
         write(root / name, rng)
@@ -68,6 +72,10 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> ReportSources:
         "pretrain.validation_reconstruction": 0.039,
         "pretrain.latents_per_weight": 1.96,
         "pretrain.parameters": 1_430_000.0,
+        "evaluation.test.reconstruction": 0.0413,
+        "evaluation.test.reconstruction.low": 0.0391,
+        "evaluation.test.reconstruction.high": 0.0442,
+        "evaluation.latents_per_weight": 1.97,
         "generation.accuracy.sub.epoch0": 0.9301,
         "generation.accuracy.prompts.epoch0": 0.9202,
         "generation.accuracy.noise.epoch0": 0.9153,
@@ -78,7 +86,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> ReportSources:
     }
     facts = {"windows.reader": "ffcv", "pretrain.precision": "bfloat16"}
     folders = [root / name for name in ("zoo", "tokens", "model", "probe", "generation")]
-    return ReportSources(*folders, metrics=metrics, facts=facts)
+    more = {name: root / name for name in ("evaluation", "baseline", "ablation")}
+    return ReportSources(*folders, metrics=metrics, facts=facts, **more)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +104,8 @@ def report_without_experiments(
 ) -> Path:
     """Draw the report of a run that only pretrained."""
     folder = tmp_path_factory.mktemp("report")
-    draw_report(replace(sources, probe=None, generation=None), folder)
+    nothing = dict.fromkeys(("probe", "generation", "evaluation", "baseline", "ablation"))
+    draw_report(replace(sources, **nothing), folder)
     return folder
 
 
@@ -144,6 +154,47 @@ def _write_history(folder: Path, rng: np.random.Generator) -> None:
         for loss, size in (("loss", 1), ("reconstruction", 1), ("contrastive", 3)):
             columns[f"{part}_{loss}"] = size * falling * (1 + 0.05 * rng.random(8))
     pl.DataFrame(columns).write_parquet(folder / "history.parquet")
+
+
+def _evaluation_rows(*passes: tuple[int, int, bool]) -> list[dict[str, object]]:
+    """Return rows for passes (window, halo, as in training) of networks of 48 tokens."""
+    rows = []
+    for i, (window, halo, trained) in enumerate(passes):
+        for split in ("train", "validation", "test"):
+            for l, layer in enumerate(("all", "conv1", "conv2", "fc1", "fc2"), start=-1):
+                loss = 0.04 + 0.01 * i + 0.003 * l + 0.004 * (split == "test")
+                rows.append(
+                    {"split": split, "window": window, "halo": halo, "trained": trained}
+                    | {"whole": window == 48, "layer": layer, "l": l, "reconstruction": loss}
+                    | {"low": loss - 0.002, "high": loss + 0.003, "checkpoints": 12, "runs": 2}
+                )
+    return rows
+
+
+def _write_evaluation(folder: Path, rng: np.random.Generator) -> None:
+    del rng
+    rows = _evaluation_rows((16, 0, True), (48, 0, False))
+    pl.DataFrame(rows).write_parquet(folder / "evaluation.parquet")
+
+
+def _write_ablation(folder: Path, rng: np.random.Generator) -> None:
+    del rng
+    losses = {"training": 0.11, "train": 0.05, "test": 0.06, "low": 0.05, "high": 0.07}
+    views = [
+        {"aligned": setting.aligned, "first": setting.first, "second": setting.second}
+        | {name: value * (1 - 0.1 * i) for name, value in losses.items()}
+        for i, setting in enumerate(VIEW_SETTINGS)
+    ]
+    sizes = [
+        {"window": window, "batch": 512 // window, "epochs": 8, "steps": 1200}
+        | losses
+        | {"whole": 0.08}
+        for window in (8, 16, 48)
+    ]
+    passes = [(16, 0, True), (8, 0, False), (8, 4, False), (48, 0, False)]
+    inference = [row for row in _evaluation_rows(*passes) if row["split"] == "test"]
+    for name, rows in (("views", views), ("window_sizes", sizes), ("inference", inference)):
+        pl.DataFrame(rows).write_parquet(folder / f"{name}.parquet")
 
 
 def _write_probes(folder: Path, rng: np.random.Generator) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from sane_core.reporting.paper import Published, published
+from sane_core.reporting.paper import Published, published, published_views
 
 
 def test_a_published_r2_is_found() -> None:
@@ -33,3 +33,13 @@ def test_an_unknown_cell_is_an_error_that_names_the_choices(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         published(*cell)
+
+
+def test_a_published_setting_of_views_is_found() -> None:
+    assert published_views(False, "permuted", "permuted") == (0.304, 0.167)
+    assert published_views(True, "aligned", "permuted") == (0.107, 0.082)
+
+
+def test_a_setting_of_views_that_the_paper_lacks_is_refused() -> None:
+    with pytest.raises(ValueError, match="table6 has no row aligned=False, views aligned"):
+        published_views(False, "aligned", "aligned")

@@ -13,6 +13,7 @@ from sane_core.reporting.table import read_tables
 FIGURES = {
     "zoo_accuracy",
     "pretraining",
+    "reconstruction",
     "alignment",
     "distributions",
     "fill",
@@ -20,6 +21,9 @@ FIGURES = {
     "predictions",
     "finetuning",
     "front",
+    "ablation_views",
+    "ablation_sizes",
+    "ablation_inference",
 }
 COSTS = costs_table(
     [StageCost("digits", "zoo", 61.5, True), StageCost("digits", "pretrain", 300.25, False)]
@@ -38,7 +42,10 @@ def test_every_figure_and_table_is_drawn(report: Path) -> None:
     tables = read_tables(report / "tables.json")
     of_weights = ["alignment", "tokens"]
     of_experiments = ["probes", "probe_choices", "accuracy", "novelty"]
-    assert list(tables) == ["zoo", *of_weights, *of_experiments]
+    of_the_model = ["pretraining", "reconstruction"]
+    of_ablations = ["ablation_views", "ablation_inference", "ablation_sizes"]
+    parts = [*of_weights, *of_the_model, *of_ablations, *of_experiments]
+    assert list(tables) == ["zoo", *parts]
 
 
 def test_equal_data_give_equal_bytes(report: Path, sources: ReportSources, tmp_path: Path) -> None:
@@ -96,7 +103,7 @@ def test_every_link_of_the_contents_leads_somewhere(
 ) -> None:
     page = page_of(report, sources, tmp_path)
     targets = re.findall(r'href="#([^"]*)"', page)
-    assert len(targets) == 7
+    assert len(targets) == 10
     assert all(f'id="{target}"' in page for target in targets)
 
 
@@ -128,9 +135,20 @@ def test_headlines_come_from_the_metrics(
     assert "<b>93.0 %</b>" in head
     assert "prompts, all: 92.0 %" in head
     assert "noise on weights: 91.5 %" in head
+    assert "<b>0.041 [0.039, 0.044]</b>" in head
+    assert "validation runs, in both views: 0.039" in head
+    assert "<b>1.97</b>" in head
+    assert "<b>ffcv</b>" in head
+
+
+def test_without_an_evaluation_the_losses_of_training_stand_in(
+    report: Path, sources: ReportSources, tmp_path: Path
+) -> None:
+    own = {k: v for k, v in sources.metrics.items() if not k.startswith("evaluation.")}
+    page = page_of(report, replace(sources, metrics=own), tmp_path)
+    head = page[: page.index("<nav")]
     assert "<b>0.039</b>" in head
     assert "<b>1.96</b>" in head
-    assert "<b>ffcv</b>" in head
 
 
 def test_a_headline_without_its_metric_is_left_out(

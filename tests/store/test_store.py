@@ -84,6 +84,14 @@ def test_a_failed_stage_commits_nothing_and_keeps_its_scratch(any_store: Store, 
     assert not (any_store._local / ".work" / f"tokens-{key}").exists()
 
 
+def test_what_a_discarded_attempt_left_is_gone(any_store: Store, make, key) -> None:
+    with pytest.raises(RuntimeError, match="diverged"):
+        make(any_store, fail)
+    assert (any_store._local / ".work" / f"tokens-{key}" / "scratch").exists()
+    any_store.discard("tokens", key)
+    assert not (any_store._local / ".work" / f"tokens-{key}").exists()
+
+
 def test_a_stage_that_writes_nothing_is_refused(any_store: Store, make) -> None:
     with pytest.raises(ValueError, match="stage tokens wrote no data file"):
         make(any_store, lambda job: None)

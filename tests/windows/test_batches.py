@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from sane_core.seeding import rng_for
-from sane_core.windows.batches import check_batches, run_disjoint_batches, sequential_batches
+from sane_core.windows.batches import (
+    check_batches,
+    epoch_windows,
+    run_disjoint_batches,
+    sequential_batches,
+)
 
 
 def rng() -> np.random.Generator:
@@ -56,7 +61,7 @@ def test_the_same_seed_gives_the_same_batches_and_another_gives_others() -> None
 
 @pytest.mark.parametrize("batch", [0, 4])
 def test_a_batch_must_not_be_larger_than_the_number_of_runs(batch: int) -> None:
-    law = rf"batch must lie in 1\.\.3, the number of runs, .* got {batch}"
+    law = rf"batch must lie in 1\.\.3, .* the 6 windows are of 3 runs; got {batch}"
     with pytest.raises(ValueError, match=law):
         run_disjoint_batches(np.array([0, 0, 1, 1, 2, 2]), batch, rng(), drop_last=False)
 
@@ -91,3 +96,46 @@ def test_a_batch_larger_than_the_set_is_an_error_and_not_an_empty_epoch() -> Non
 def test_batches_that_cannot_be_read_are_refused(batches: list[np.ndarray], law: str) -> None:
     with pytest.raises(ValueError, match=law):
         check_batches(batches, 3)
+
+
+SETS = np.repeat([0, 1, 2], [10, 20, 7])
+
+
+def test_weight_one_takes_every_window_once() -> None:
+    assert epoch_windows(SETS, [1, 1, 1], rng()).tolist() == list(range(37))
+
+
+def test_weights_repeat_a_set_and_leave_out_a_random_part() -> None:
+    times = np.bincount(epoch_windows(SETS, [2.5, 0.5, 0], rng()), minlength=37)
+    assert sorted(times[:10]) == [2] * 5 + [3] * 5
+    assert sorted(times[10:30]) == [0] * 10 + [1] * 10
+    assert not times[30:].any()
+    other = np.bincount(epoch_windows(SETS, [2.5, 0.5, 0], rng_for(1)), minlength=37)
+    assert not np.array_equal(times, other)
+
+
+def test_a_small_weight_takes_one_window_at_least() -> None:
+    assert len(epoch_windows(SETS, [0.01, 0, 0], rng())) == 1
+
+
+def test_windows_that_are_repeated_are_never_in_one_batch() -> None:
+    runs = np.repeat(np.arange(12), [3] * 11 + [4])
+    chosen = epoch_windows(SETS, [3, 1, 1], rng())
+    batches = run_disjoint_batches(runs[chosen], 6, rng(), drop_last=False)
+    assert_disjoint(runs, [chosen[batch] for batch in batches])
+    assert np.array_equal(np.sort(chosen[np.concatenate(batches)]), chosen)
+
+
+@pytest.mark.parametrize(
+    ("weights", "law"),
+    [
+        ([1, 1], r"a weight for each of 3 sets, got \[1, 1\]"),
+        ([1, 1, 1, 1], "a weight for each of 3 sets"),
+        ([1, -1, 1], "must be finite and >= 0"),
+        ([1, float("nan"), 1], "must be finite and >= 0"),
+        ([0, 0, 0], "one of them > 0"),
+    ],
+)
+def test_weights_that_choose_nothing_sensible_are_refused(weights: list[float], law: str) -> None:
+    with pytest.raises(ValueError, match=law):
+        epoch_windows(SETS, weights, rng())

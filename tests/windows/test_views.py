@@ -7,15 +7,12 @@ from hypothesis import strategies as st
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.seeding import rng_for
-from sane_core.weights.files import TokenSet
 from sane_core.weights.layers import largest_row, layers_of, token_count
 from sane_core.weights.symmetry.derive import groups_of
 from sane_core.weights.symmetry.groups import Axis, PermutationGroup
 from sane_core.weights.symmetry.permute import permute, random_permutations, random_signs
-from sane_core.weights.tokens import lengths_of, mask_of, positions_of, tokenize
-from sane_core.windows.compile import cut_windows
+from sane_core.weights.tokens import lengths_of, mask_of, tokenize
 from sane_core.windows.views import Views, draw_views
-from schemas.config.windows import WindowsConfig
 
 DIGITS_CNN = architecture_named("digits-cnn")
 GROUPS = groups_of(DIGITS_CNN)
@@ -185,22 +182,3 @@ def test_windows_outside_the_network_and_other_models_are_refused():
             views.index(start, stop)
     with pytest.raises(ValueError, match=r"shape \[48, 73\], got \[47, 73\]"):
         views.see(np.zeros((47, 73)), 0, 4)
-
-
-@pytest.mark.parametrize("starts", ["stratified", "uniform"])
-@pytest.mark.parametrize("length", [16, 64])
-def test_windows_hold_the_aligned_model_and_its_views(tmp_path, starts, length):
-    weights = drawn(DIGITS_CNN.shapes(), models=2)
-    values = tokenize(weights, LAYERS, 73).astype(np.float32)
-    positions, lengths = positions_of(LAYERS, 73), lengths_of(LAYERS, 73)
-    tokens = TokenSet(values, positions, lengths, np.array([4, 7]), np.array([0, 3]))
-    config = WindowsConfig(length=length, views=2, starts=starts)
-    windows, _ = cut_windows(tokens, LAYERS, GROUPS, config, 5, tmp_path)
-    for sample, (run, epoch) in enumerate(zip(windows.runs, windows.epochs, strict=True)):
-        model = values[int(run == 7)]
-        views = draw_views(LAYERS, GROUPS, 73, 2, rng_for(5, "views", run, epoch))
-        whole = np.concatenate([model[None], views.see(model, 0, 48)])
-        held = windows.lengths[sample, 0] > 0
-        at = windows.positions[sample, held, 0]
-        assert np.array_equal(windows.tokens[sample][:, held], whole[:, at])
-        assert not windows.tokens[sample][:, ~held].any()

@@ -1,0 +1,57 @@
+"""The experiments on what Algorithm 1 has trained, as stages (Algorithms 2 and 3, §5)."""
+
+from typing import Any
+
+from flows.ablate import ablate
+from flows.algorithm import Compiled, Run, evaluate_on
+from flows.baseline import Baseline, train_baseline
+from sane_core.embedding.embed import whole_models
+from schemas.config.benchmark import BenchmarkConfig
+from schemas.records import Artifact
+from tasks.embeddings import EmbedStage, embed
+from tasks.generation import GenerateStage, generate
+from tasks.probes import ProbeStage, probe
+from tasks.report import ReportStage, report
+
+
+def experiment(run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact) -> Artifact:
+    """Run every experiment on one zoo; return the drawn report."""
+    if config.pretrain.autoencoder.bottleneck == "model":
+        config = config.model_copy(update={"embed": whole_models(config.embed)})
+    done: dict[str, Artifact] = {"evaluation": evaluate_on(run, zoo, model, config.embed)}
+    baseline = train_baseline(run, config, zoo) if config.global_baseline else None
+    if baseline:
+        done["baseline"] = baseline.evaluation
+    if "probe" in config.experiments:
+        done["probes"] = _probe(run, config, zoo, model, baseline)
+    if "generate" in config.experiments and zoo.zoo.images and zoo.zoo.training:
+        done["generation"] = _generate(run, config, zoo, model, baseline)
+    if "ablate" in config.experiments:
+        done["ablation"] = ablate(run, config, zoo, model)
+    made: dict[str, Any] = {"tokens": zoo.tokens, "windows": zoo.windows, "model": model}
+    return run(report, ReportStage(), zoo=zoo.zoo.artifact, **made, **done)
+
+
+def _probe(
+    run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact, baseline: Baseline | None
+) -> Artifact:
+    """Predict properties from embeddings (§5.1)."""
+    stage = EmbedStage(embed=config.embed, epochs=zoo.epochs)
+    inputs = {"tokens": zoo.tokens, "model": model}
+    inputs["embeddings"] = run(embed, stage, **inputs)
+    if baseline:
+        inputs["baseline"] = baseline.embed(zoo)
+    return run(probe, ProbeStage(probe=config.probe, embed=config.embed), **inputs)
+
+
+def _generate(
+    run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact, baseline: Baseline | None
+) -> Artifact:
+    """Sample networks (§5.2)."""
+    stage = GenerateStage(
+        generate=config.generate, embed=config.embed, recipe=zoo.zoo.training, epochs=zoo.epochs
+    )
+    inputs = {"images": zoo.zoo.images, "tokens": zoo.tokens, "model": model}
+    if baseline:
+        inputs["baseline"] = baseline.model
+    return run(generate, stage, **inputs)

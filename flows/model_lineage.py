@@ -1,0 +1,88 @@
+"""What a store knows of a trained SANE: which is meant, what it was made from, how it did.
+
+A benchmark leaves several models: its own, one per setting of an ablation, a baseline. Its own is
+the one that its report is of.
+"""
+
+import re
+
+from schemas.config.embed import EmbedConfig
+from schemas.errors import UserError
+from schemas.records import Artifact, Manifest
+from tasks.store import Store
+
+_HELD_OUT = re.compile(
+    r"pretrain\.validation_|evaluation\.(validation|test)\.|probe\.r2\.\w+\.sane_"
+)
+"""Metrics that a bundle keeps: its own, measured on runs that it was not trained on."""
+
+PASSES = ("embeddings", "evaluation")
+"""Stages that pass whole networks through a model, in the chunks of its benchmark."""
+
+
+def model_of(source: str) -> tuple[Store, Artifact, Manifest]:
+    """Return a store and a model in it.
+
+    Args:
+        source: A store, for the model of its newest report, or its newest model where no report
+            was made; or the folder or URI of a model, `STORE/model/KEY`.
+
+    Raises:
+        UserError: If there is no such model.
+    """
+    store = Store(source)
+    models = _reported(store) or store.artifacts("model")
+    root, _, key = source.rstrip("/").rpartition("/model/")
+    if root and not models:
+        store = Store(root)
+        models = [pair for pair in store.artifacts("model") if pair[1].key == key]
+    if not models:
+        raise UserError(
+            f"{source} must be a store with a trained model, or a model in one (STORE/model/KEY), "
+            "got none; train one with `sane run`"
+        )
+    return store, *models[-1]
+
+
+def tokens_of(store: Store, model: Manifest) -> list[Artifact]:
+    """Return the tokens of the windows that a model was trained on, zoo by zoo."""
+    windows = {
+        int(name.partition("_")[2] or 0): artifact
+        for name, artifact in model.inputs.items()
+        if name.startswith("windows")
+    }
+    return [store.manifest(windows[i]).inputs["tokens"] for i in sorted(windows)]
+
+
+def chunks_of(store: Store, model: Artifact) -> EmbedConfig:
+    """Return the chunk and halo that networks were last embedded with; the default if never."""
+    passed = [made for stage in PASSES for made in _made_of(store, stage, model)]
+    if not passed:
+        return EmbedConfig()
+    return EmbedConfig.model_validate(max(passed, key=lambda each: each.created).config["embed"])
+
+
+def held_out(store: Store, model: Artifact, manifest: Manifest) -> dict[str, float]:
+    """Return what was measured of it on held-out runs, the newest of each."""
+    found = dict(manifest.metrics)
+    for stage in ("evaluation", "probes"):
+        for made in _made_of(store, stage, model):
+            found |= made.metrics
+    return {name: value for name, value in found.items() if _HELD_OUT.match(name)}
+
+
+def _reported(store: Store) -> list[tuple[Artifact, Manifest]]:
+    """Return the models that reports are of, in the order of the reports."""
+    models = {model.digest: (model, manifest) for model, manifest in store.artifacts("model")}
+    digests = [
+        report.inputs["model"].digest
+        for _, report in store.artifacts("report")
+        if "model" in report.inputs
+    ]
+    return [models[digest] for digest in digests if digest in models]
+
+
+def _made_of(store: Store, stage: str, model: Artifact) -> list[Manifest]:
+    """Return what a stage made of a model, the newest last."""
+    made = [manifest for _, manifest in store.artifacts(stage)]
+    return [m for m in made if "model" in m.inputs and m.inputs["model"].digest == model.digest]

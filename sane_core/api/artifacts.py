@@ -1,0 +1,113 @@
+"""Put a bundle together from the folders of the stages `tokens`, `model` and `zoo`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from sane_core.api.bundle import Bundle, Reference
+from sane_core.api.description import Description, StatisticsRecord, ZooRecord, first_error
+from sane_core.architectures.architecture import Architecture
+from sane_core.architectures.registry import architecture_named
+from sane_core.pretraining.files import load, read_config
+from sane_core.weights.files import read_layers, read_statistics, read_tokens
+from sane_core.weights.shards import one_architecture, reference_of, stored_groups
+from sane_core.weights.standardize import unstandardize
+from sane_core.weights.symmetry.derive import symmetries_of
+from sane_core.weights.tokens import detokenize
+from sane_core.zoo.files import read_checkpoint
+from schemas.config.embed import EmbedConfig
+from schemas.config.preprocess import PreprocessConfig
+
+
+def bundle_of_artifacts(
+    tokens: Sequence[Path],
+    model: Path,
+    zoos: Sequence[Path] | None,
+    *,
+    name: str,
+    preprocess: PreprocessConfig,
+    embed: EmbedConfig,
+    seed: int,
+    licence: str,
+    metrics: Mapping[str, float],
+) -> Bundle:
+    """Return the bundle of a trained SANE; the arguments are those of `Sane.from_artifacts`.
+
+    Raises:
+        ValueError: If tokens, model and zoos do not fit together.
+    """
+    if not tokens or (zoos is not None and len(zoos) != len(tokens)):
+        raise ValueError(
+            "there must be a folder of tokens per zoo, at least one, got "
+            f"{len(tokens)} of tokens and {len(zoos or ())} of zoos"
+        )
+    shape, config = read_config(model)
+    for folder in tokens:
+        if (d_t := _token_size(folder)) != shape.d_t:
+            raise ValueError(
+                f"the model and its tokens must have one token size, got d_t {shape.d_t} of the "
+                f"model and {d_t} of {folder}; name the tokens that it was trained on"
+            )
+    places: Sequence[Path | None] = zoos if zoos is not None else [None] * len(tokens)
+    known = [_zoo(each, zoo) for each, zoo in zip(tokens, places, strict=True)]
+    try:
+        description = Description(
+            name=name,
+            licence=licence,
+            shape=shape,
+            autoencoder=config,
+            preprocess=preprocess,
+            embed=embed,
+            seed=seed,
+            zoos=tuple(record for record, _ in known),
+            metrics=dict(metrics),
+        )
+    except ValidationError as error:
+        raise ValueError(f"a SANE cannot be called or described so: {first_error(error)}") from None
+    return Bundle(description, load(model), tuple(reference for _, reference in known))
+
+
+def _token_size(tokens: Path) -> int:
+    part = next((tokens / "tokens").glob("split=*/*.parquet"), None)
+    if part is None:
+        raise ValueError(f"{tokens} must be a folder of the stage tokens, got no tokens in it")
+    return int(pq.read_schema(part).field("values").type.list_size)
+
+
+def _zoo(tokens: Path, zoo: Path | None) -> tuple[ZooRecord, Reference]:
+    table = pq.read_table(tokens / "checkpoints.parquet")
+    architecture = architecture_named(one_architecture(table))
+    run, epoch = reference_of(table)
+    record = ZooRecord(
+        name=str(table["zoo"][0].as_py() or architecture.name),
+        architecture=architecture.name,
+        input_shape=architecture.input_shape,
+        parameters=architecture.shapes(),
+        buffers=architecture.buffers(),
+        layers=read_layers(tokens / "layers.parquet"),
+        groups=stored_groups(symmetries_of(architecture).groups, architecture),
+        statistics=StatisticsRecord.of(read_statistics(tokens / "layers.parquet")),
+        run=run,
+        epoch=epoch,
+    )
+    if zoo is None:
+        return record, _from_tokens(tokens, record)
+    return record, _as_trained(zoo, architecture, run, epoch)
+
+
+def _as_trained(zoo: Path, architecture: Architecture, run: int, epoch: int) -> Reference:
+    entries, _ = read_checkpoint(zoo / "weights", run, epoch)
+    return {name: entries[name].reshape(shape) for name, shape in architecture.shapes().items()}
+
+
+def _from_tokens(tokens: Path, record: ZooRecord) -> Reference:
+    """Put the reference together from its tokens: it stands in its own order there."""
+    part = read_tokens(tokens / "tokens", "train", [record.epoch])
+    values = part.values[part.runs == record.run]
+    weights = unstandardize(
+        detokenize(values, record.layers), record.layers, record.statistics.measured()
+    )
+    return {name: np.ascontiguousarray(each[0]) for name, each in weights.items()}
