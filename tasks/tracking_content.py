@@ -87,7 +87,8 @@ def stage_content(artifact: Artifact, manifest: Manifest, drawn: Container[str] 
             of the best epoch and stands as `best.<metric>`: a curve ends with its last epoch.
     """
     named = {f"best.{m}" if m in drawn else m: value for m, value in manifest.metrics.items()}
-    metrics, not_finite = split_metrics({"seconds": manifest.seconds, **named})
+    measured = {"seconds": manifest.seconds, **manifest.timings, **named}
+    metrics, not_finite = split_metrics(measured)
     facts = {f"fact.{name}": text for name, text in manifest.facts.items()}
     inputs = {f"input.{name}": given.digest for name, given in manifest.inputs.items()}
     versions = {f"version.{name}": text for name, text in manifest.versions.items()}
@@ -107,7 +108,8 @@ def benchmark_content(
         cached_from: The stage's run, if this benchmark found the artifact in the store.
         zoos: Zoos in the benchmark.
     """
-    measured = {**manifest.metrics, f"seconds.{name.stage}": manifest.seconds}
+    seconds = {f"seconds.{name.stage}": manifest.seconds}
+    measured = {**manifest.metrics, **manifest.timings, **seconds}
     named = {benchmark_metric(metric, name, zoos): v for metric, v in measured.items()}
     metrics, not_finite = split_metrics(named)
     cached = {f"cached.{name.label}": "true", f"run.{name.label}": cached_from}

@@ -19,9 +19,11 @@ from sane_core.architectures.architecture import Architecture
 from sane_core.images.images import Images
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.pretraining.whole import cut_whole, join_whole, weights_of
-from sane_core.weights.files import TokenSet, read_layers, read_statistics, read_tokens
-from sane_core.weights.layers import Layer
+from sane_core.seeding import rng_for
+from sane_core.weights.files import TokenSet, read_layers, read_statistics
+from sane_core.weights.layers import Layer, token_count
 from sane_core.weights.standardize import Statistics
+from sane_core.weights.streaming import places_of, read_places, token_size
 from sane_core.zoo.population.score import logits
 from schemas.config.pretrain import BehaviourConfig
 
@@ -201,8 +203,9 @@ def open_behaviour(
     config: BehaviourConfig,
     epochs: Sequence[int] | None = None,
     zoo: Path | None = None,
+    seed: int = 0,
 ) -> Behaviour:
-    """Open a zoo's train split.
+    """Open a zoo's train split: all of its checkpoints, or as many as `memory_mb` holds.
 
     Args:
         tokens: Folder of the preprocess stage.
@@ -210,9 +213,11 @@ def open_behaviour(
         config: How many networks and images a step draws, and the noise.
         epochs: Epochs to draw networks from; all if not given.
         zoo: Folder of the zoo stage; needed where a network has entries that are no tokens.
+        seed: Draws the checkpoints where memory does not hold all of them.
 
     Raises:
-        ValueError: If entries are missing, or the images do not fit the architecture.
+        ValueError: If there is no checkpoint of these epochs, entries are missing, or the images
+            do not fit the architecture.
     """
     import pyarrow.parquet as pq
 
@@ -222,7 +227,7 @@ def open_behaviour(
     table = tokens / "layers.parquet"
     name = pq.read_table(table, columns=["architecture"])["architecture"][0].as_py()
     network, layers = architecture_named(name), read_layers(table)
-    train = read_tokens(tokens / "tokens", "train", epochs)
+    train = _read_train(tokens, layers, epochs, config.memory_mb, seed)
     return Behaviour(
         tokens=train,
         layers=layers,
@@ -232,6 +237,25 @@ def open_behaviour(
         config=config,
         others=_read_others(zoo, tokens, network, layers, train.runs, train.epochs) if zoo else {},
     )
+
+
+def _read_train(
+    tokens: Path,
+    layers: tuple[Layer, ...],
+    epochs: Sequence[int] | None,
+    megabytes: int,
+    seed: int,
+) -> TokenSet:
+    """Read the train checkpoints of these epochs, or of them as many as fit."""
+    places = places_of(tokens / "checkpoints.parquet", "train", epochs)
+    if not places:
+        raise ValueError(f"split train must have checkpoints of epochs {epochs}, got none")
+    d_t = token_size(tokens / "tokens")
+    fit = max(1, megabytes * 10**6 // (4 * d_t * token_count(layers, d_t)))
+    if fit < len(places):
+        drawn = rng_for(seed, "behaviour checkpoints").choice(len(places), fit, replace=False)
+        places = tuple(places[i] for i in sorted(drawn.tolist()))
+    return read_places(tokens / "tokens", "train", places, layers)
 
 
 def _read_others(

@@ -9,7 +9,7 @@ from schemas.config.pretrain import PretrainConfig
 
 
 def largest_that_fits(windows: int, attempt: Callable[[int], object]) -> int | None:
-    """Try half of it, half of that, … until a step passes.
+    """Search by halves between 2, which the contrastive loss needs, and what did not fit.
 
     Args:
         windows: Did not fit.
@@ -17,22 +17,23 @@ def largest_that_fits(windows: int, attempt: Callable[[int], object]) -> int | N
             fit.
 
     Returns:
-        How many windows fit, or None if not even 2 do, of which the contrastive loss needs as many.
+        How many windows fit, or None if not even 2 do.
     """
-    size = windows // 2
-    while size >= 2:
+    fits, beyond = 1, windows
+    while beyond - fits > 1:
+        size = (fits + beyond) // 2
         try:
             free_memory()
             attempt(size)
         except torch.OutOfMemoryError:
-            size //= 2
+            beyond = size
         else:
-            return size
-    return None
+            fits = size
+    return fits if fits > 1 else None
 
 
 def does_not_fit(windows: int, fits: int | None, config: PretrainConfig) -> ValueError:
-    """Return the error that says so, and the way out.
+    """Return the error that says so, and the way out: a smaller batch, or smaller parts of it.
 
     Args:
         windows: In the part of a batch that did not fit.
@@ -48,9 +49,12 @@ def does_not_fit(windows: int, fits: int | None, config: PretrainConfig) -> Valu
         )
     smaller = fits * config.accumulate * config.processes
     remedy = f"set pretrain.batch to {smaller}"
-    parts = config.accumulate * -(-windows // fits)
-    if batch % (parts * config.processes) == 0:
-        remedy += f", or pretrain.accumulate to {parts} (the same batch in smaller parts)"
+    parts = next(
+        (n for n in range(-(-windows // fits), windows // 2 + 1) if windows % n == 0), None
+    )
+    if parts is not None:
+        more = config.accumulate * parts
+        remedy += f", or pretrain.accumulate to {more} (the same batch in smaller parts)"
     return ValueError(
         f"batch {batch} does not fit into the GPU's memory, {windows} windows at once; the largest "
         f"that fits is {smaller}, {fits} windows at once: {remedy}"

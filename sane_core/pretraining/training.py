@@ -122,7 +122,7 @@ class Training:
         with closing(reading):
             for step in range(self.place.step, steps):
                 begun = time.perf_counter()
-                pairs = [pair.to(engine.device) for pair in next(reading)]
+                pairs = self._on_device(next(reading))
                 waited, compiling = time.perf_counter() - begun, self._compiles
                 if compiling:
                     self._compile(pairs)
@@ -131,6 +131,11 @@ class Training:
                 if (step + 1) % look_every(engine.device) == 0 or step == steps - 1:
                     self._look()
                 self._count(time.perf_counter() - begun, waited, pairs)
+
+    def _on_device(self, read: list[ViewPair]) -> list[ViewPair]:
+        with suppress(torch.OutOfMemoryError):
+            return [pair.to(self.engine.device) for pair in read]
+        raise self._too_large(read[0])
 
     def _step(self, step: int, pairs: list[ViewPair]) -> None:
         values = None
@@ -231,5 +236,9 @@ class Training:
     def _too_large(self, pair: ViewPair) -> ValueError:
         windows = len(pair.sets)
         engine = self.engine
-        fits = largest_that_fits(windows, lambda size: engine.trial(first_windows(pair, size)))
+
+        def attempt(size: int) -> None:
+            engine.trial(first_windows(pair, size).to(engine.device))
+
+        fits = largest_that_fits(windows, attempt)
         return does_not_fit(windows, fits, self.config)

@@ -43,7 +43,8 @@ def validate(
     model.eval()
     device = next(model.parameters()).device
     objective = Objective(model, config, variances).to(device)
-    batches = validation_batches(windows, config.batch)
+    # As large as a part of a batch in training: what fits there fits here.
+    batches = validation_batches(windows, config.batch // config.accumulate)
     own = batches[ranks.rank :: ranks.size]
     count = int(windows.sets.max()) + 1
     # Squared errors, contrast, real weights and windows of each set.

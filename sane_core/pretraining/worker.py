@@ -103,11 +103,30 @@ def main(path: Path, parent: int) -> int:
     job = TrainingJob.model_validate_json(path.read_text())
     try:
         _run_noted(job)
-    except (SaneError, ValueError) as error:
+    except Exception as error:
+        if not _explained(error):
+            raise
         code = error.exit_code if isinstance(error, SaneError) else 1
-        _replace(Path(job.scratch) / ERROR, {"message": str(error), "exit_code": code})
+        _replace(Path(job.scratch) / ERROR, {"message": _message(error), "exit_code": code})
         return 1
     return 0
+
+
+def _explained(error: Exception) -> bool:
+    """Return whether there is more to say than where in the code it happened."""
+    import torch
+
+    return isinstance(error, SaneError | ValueError | torch.OutOfMemoryError)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, SaneError | ValueError):
+        return str(error)
+    return (
+        "the GPU's memory is full outside a training step: make the autoencoder "
+        "(pretrain.autoencoder), the batch or the windows smaller, or free memory that other "
+        f"processes hold ({str(error).splitlines()[0]})"
+    )
 
 
 def _run_noted(job: TrainingJob) -> None:
@@ -154,6 +173,7 @@ def _behaviours(job: TrainingJob, epochs: Sequence[Any]) -> "list[Behaviour]":
             job.config.behaviour,
             sorted({*of_zoo.tolist()}),
             _path(zoo.zoo),
+            job.seed,
         )
         for zoo, of_zoo in zip(job.zoos, epochs, strict=True)
     ]

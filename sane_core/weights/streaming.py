@@ -12,6 +12,10 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sane_core.weights.files import TokenSet
+from sane_core.weights.layers import Layer, token_count
+from sane_core.weights.tokens import lengths_of, positions_of
+
 
 @dataclass(frozen=True)
 class Place:
@@ -80,6 +84,30 @@ def each_checkpoint(
                 values = np.empty((length, read.shape[1]), np.float32)
             values[start - place.first : start - place.first + len(read)] = read
         yield place, values
+
+
+def read_places(
+    folder: Path, split: str, places: Sequence[Place], layers: tuple[Layer, ...]
+) -> TokenSet:
+    """Read some checkpoints of one split, and no others.
+
+    Args:
+        folder: The `tokens/` folder.
+        split: "train", "validation" or "test".
+        places: Checkpoints, at least one, in the order of their tokens.
+        layers: Layers that they were cut from.
+    """
+    d_t = token_size(folder)
+    values = np.empty((len(places), token_count(layers, d_t), d_t), np.float32)
+    for number, (_, read) in enumerate(each_checkpoint(folder, split, places)):
+        values[number] = read
+    return TokenSet(
+        values=values,
+        positions=positions_of(layers, d_t),
+        lengths=lengths_of(layers, d_t),
+        runs=np.array([place.run for place in places], np.int64),
+        epochs=np.array([place.epoch for place in places], np.int64),
+    )
 
 
 def token_size(folder: Path) -> int:

@@ -10,7 +10,7 @@ from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.ingest import IngestConfig
 from schemas.config.preprocess import PreprocessConfig
-from schemas.config.presets import with_preset
+from schemas.config.presets import with_below, with_preset
 from schemas.config.pretrain import PretrainConfig
 from schemas.config.probe import ProbeConfig
 from schemas.config.recipes import with_recipe
@@ -110,6 +110,17 @@ class BenchmarkConfig(Record):
             return {**values, "zoos": [with_recipe(zoo) for zoo in values["zoos"]]}
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_position(cls, values: object) -> object:
+        """Let one SANE for several zoos have sines for positions, if nothing else is said."""
+        if not isinstance(values, Mapping) or not values.get("together"):
+            return values
+        zoos = values.get("zoos")
+        if not isinstance(zoos, list | tuple) or len(zoos) < 2:
+            return values
+        return with_below(values, {"pretrain": {"autoencoder": {"positions": "sinusoidal"}}})
+
     @model_validator(mode="after")
     def _train_together(self) -> "BenchmarkConfig":
         zoos, weights = len(self.zoos), self.pretrain.weights
@@ -143,6 +154,14 @@ class BenchmarkConfig(Record):
             raise ValueError(
                 "experiment ablate needs something to do: set ablate.views, ablate.window_sizes or "
                 "ablate.inference_windows"
+            )
+        if self.pretrain.autoencoder.bottleneck == "model" and (
+            self.ablate.window_sizes or self.ablate.inference_windows
+        ):
+            raise ValueError(
+                "ablate.window_sizes and ablate.inference_windows need an autoencoder with latents "
+                "per token, got pretrain.autoencoder.bottleneck model: one latent is of a whole "
+                "network"
             )
         if self.ablate.views and self.windows.views < 2:
             raise ValueError(

@@ -119,7 +119,12 @@ def with_preset(benchmark: object) -> object:
     """
     if not isinstance(benchmark, Mapping) or benchmark.get("preset") is None:
         return benchmark
-    return _over(preset_named(benchmark["preset"]).defaults(), benchmark)
+    return with_below(benchmark, preset_named(benchmark["preset"]).defaults())
+
+
+def with_below(above: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay what a mapping says, records in it included, over other defaults than the schema's."""
+    return _over(below, above)
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,12 @@ class BehaviourConfig(Record):
         default=0.1, ge=0, description="σ of noise on the latents, in their standard deviations"
     )
     every: int = Field(default=1, ge=1, description="steps from one to the next")
+    memory_mb: int = Field(
+        default=4000,
+        ge=1,
+        description="megabytes of train checkpoints kept to draw from; where there are more, a "
+        "part of them is drawn once",
+    )
 
 
 class PretrainConfig(Record):

@@ -63,6 +63,7 @@ def test_lengths_and_epochs_that_mean_nothing_are_refused(ablate: dict, message:
     [
         ({}, "experiment ablate needs something to do"),
         ({"ablate": {"views": True}, "windows": {"views": 1}}, "windows.views must be >= 2, got 1"),
+        ({"ablate": {"window_sizes": [8]}, "preset": "global"}, "need an autoencoder with latents"),
         (
             {
                 "ablate": {"window_sizes": [8]},

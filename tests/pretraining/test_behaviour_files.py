@@ -12,6 +12,7 @@ from torch.func import functional_call
 from sane_core.architectures.registry import architecture_named
 from sane_core.images.files import write_images
 from sane_core.images.images import Images
+from sane_core.pretraining import behaviour
 from sane_core.pretraining.behaviour import open_behaviour
 from sane_core.weights.preprocess import preprocess_zoo
 from sane_core.weights.work import PlainWork
@@ -86,3 +87,23 @@ def test_only_train_images_are_answered(resnets, tmp_path):
     opened = open_behaviour(resnets[1], tmp_path, CONFIG, None, resnets[0])
     assert len(opened.values) == 4
     np.testing.assert_array_equal(opened.images.pixels, parts["train"].pixels)
+
+
+def test_more_checkpoints_than_memory_holds_are_drawn_from(resnets, monkeypatch):
+    zoo, tokens = resnets
+    every = open_behaviour(tokens, None, CONFIG, None, zoo)
+    monkeypatch.setattr(behaviour, "token_size", lambda folder: 10**6 * 36)
+    monkeypatch.setattr(behaviour, "token_count", lambda layers, d_t: 1)
+    config = CONFIG.model_copy(update={"memory_mb": 3 * 4 * 36})
+    some = [open_behaviour(tokens, None, config, None, zoo, seed) for seed in (0, 0, 1, 2, 3)]
+    assert [len(opened.values) for opened in some] == [3] * 5
+    for opened in some:
+        known = (opened.values[:, None] == every.values).all((2, 3))
+        assert (known.sum(1) == 1).all() and (known.sum(0) <= 1).all()
+    assert np.array_equal(some[0].values, some[1].values)
+    assert any(not np.array_equal(some[0].values, other.values) for other in some[2:])
+
+
+def test_epochs_without_checkpoints_are_refused(resnets):
+    with pytest.raises(ValueError, match=r"split train must have checkpoints of epochs \[7\]"):
+        open_behaviour(resnets[1], None, CONFIG, [7], resnets[0])

@@ -7,6 +7,7 @@ import torch
 
 import sane_core.pretraining.training as training
 from sane_core.pretraining import devices
+from sane_core.pretraining.augment import ViewPair
 from sane_core.pretraining.distributed import ALONE
 from sane_core.pretraining.engine import Engine
 from sane_core.pretraining.history import Watch
@@ -132,12 +133,12 @@ class Full:
 
 
 @pytest.mark.parametrize(
-    ("room", "fits", "tried"), [(40, 32, [32]), (10, 8, [32, 16, 8]), (1, None, [32, 16, 8, 4, 2])]
+    ("windows", "room"), [(64, 40), (64, 10), (3, 2), (6, 2), (96, 2), (32, 24), (64, 63), (2, 1)]
 )
-def test_the_largest_batch_that_fits_is_found_by_halves(room, fits, tried):
+def test_the_largest_batch_that_fits_is_found_in_few_tries(windows, room):
     device = Full(room)
-    assert largest_that_fits(64, device) == fits
-    assert device.tried == tried
+    assert largest_that_fits(windows, device) == (room if room > 1 else None)
+    assert len(device.tried) <= 6
 
 
 def test_what_does_not_fit_names_the_remedies():
@@ -148,6 +149,12 @@ def test_what_does_not_fit_names_the_remedies():
         "batch in smaller parts)"
     )
     assert "nor do 2 windows of it: make the autoencoder" in str(does_not_fit(32, None, config))
+
+
+def test_parts_that_a_batch_is_cut_in_are_equal_and_hold_two_windows():
+    config = CONFIG.model_copy(update={"batch": 32, "accumulate": 1})
+    assert "pretrain.accumulate to 2 " in str(does_not_fit(32, 24, config))
+    assert "accumulate to" not in str(does_not_fit(3, 2, CONFIG.model_copy(update={"batch": 3})))
 
 
 def test_a_step_without_memory_tells_the_largest_batch(monkeypatch):
@@ -162,8 +169,21 @@ def test_a_step_without_memory_tells_the_largest_batch(monkeypatch):
     message = "batch 4 does not fit .* the largest that fits is 2.* pretrain.accumulate to 2"
     with pytest.raises(ValueError, match=message):
         pretrain(Memory(0), Memory(1), SHAPE, CONFIG, 0)
-    trained = pretrain(Memory(0), Memory(1, runs=2), SHAPE, configured(accumulate=2, epochs=1), 0)
+    # What the error says to do is enough for validation too.
+    trained = pretrain(Memory(0), Memory(1), SHAPE, configured(accumulate=2, epochs=1), 0)
     assert len(trained.history) == 1
+
+
+def test_windows_that_do_not_even_reach_the_device_tell_the_largest_batch(monkeypatch):
+    full, to = Full(2), ViewPair.to
+
+    def limited(self, device):
+        full(len(self.sets))
+        return to(self, device)
+
+    monkeypatch.setattr(ViewPair, "to", limited)
+    with pytest.raises(ValueError, match="batch 4 does not fit .* the largest that fits is 2"):
+        pretrain(Memory(0), Memory(1), SHAPE, CONFIG, 0)
 
 
 class Heavy:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from sane_core.pretraining import worker
 from sane_core.pretraining.files import load
 from sane_core.pretraining.train import pretrain
 from sane_core.pretraining.worker import TrainingJob, TrainingZoo, run
@@ -238,6 +239,18 @@ def test_what_stops_training_is_left_as_one_sentence(windows, tmp_path, processe
     error = trainer.read("error")
     assert error["message"].startswith("an epoch must have windows of at least 8 runs")
     assert error["exit_code"] == 1
+
+
+def test_memory_that_is_full_elsewhere_is_one_sentence_too(windows, tmp_path, monkeypatch):
+    trainer = Trainer(tmp_path, [windows])
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
+
+    monkeypatch.setattr(worker, "run", full)
+    monkeypatch.setattr(worker, "end_with", lambda parent: None)
+    assert worker.main(trainer.scratch / "job.json", os.getpid()) == 1
+    assert "memory is full outside a training step" in trainer.read("error")["message"]
 
 
 def test_windows_that_are_damaged_are_named(tmp_path):
