@@ -104,6 +104,7 @@ def show(
         weights = sum(layer.size for layer in zoo.layers)
         rows[f"zoo {zoo.name}"] = (
             f"{zoo.architecture}, {len(zoo.layers)} layers, {weights:,} weights, "
+            f"{described.latents_per_weight(zoo):.2f} latents per weight, "
             f"reference: run {zoo.run}, epoch {zoo.epoch}"
         )
     rows |= {key: f"{value:.4g}" for key, value in sorted(described.metrics.items())}

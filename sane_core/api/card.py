@@ -29,8 +29,8 @@ again = sane.reconstruct("a.pt")  # a state dict
 
 ## Trained on
 
-| Zoo | Architecture | Layers | Weights | Alignment reference |
-|---|---|---|---|---|
+| Zoo | Architecture | Layers | Weights | Latents per weight | Alignment reference |
+|---|---|---|---|---|---|
 {zoos}
 
 Networks of other architectures are cut into the same tokens of {d_t} weights; they are standardized
@@ -56,7 +56,8 @@ def model_card(description: Description, load: str) -> str:
     """
     zoos = [
         f"| {zoo.name} | `{zoo.architecture}` | {len(zoo.layers)} "
-        f"| {sum(layer.size for layer in zoo.layers):,} | run {zoo.run}, epoch {zoo.epoch} |"
+        f"| {sum(layer.size for layer in zoo.layers):,} "
+        f"| {description.latents_per_weight(zoo):.2f} | run {zoo.run}, epoch {zoo.epoch} |"
         for zoo in description.zoos
     ]
     known = {name: value for name, value in description.metrics.items() if isfinite(value)}

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from sane_core.pretraining.autoencoder import AutoencoderShape
-from sane_core.weights.layers import Layer
+from sane_core.weights.layers import Layer, token_count
 from sane_core.weights.standardize import Statistics
 from sane_core.weights.symmetry.groups import PermutationGroup, check_groups
 from sane_core.zoo.formats.refused import printable
@@ -126,6 +126,13 @@ class Description(Record):
         if len(set(names)) != len(names):
             raise ValueError(f"zoos must have different names, got {', '.join(names)}")
         return self
+
+    def latents_per_weight(self, zoo: ZooRecord) -> float:
+        """Return the latent dimensions that there are for each weight of a zoo's networks."""
+        weights = sum(layer.size for layer in zoo.layers)
+        whole = self.autoencoder.bottleneck == "model"
+        latents = 1 if whole else token_count(zoo.layers, self.shape.d_t)
+        return latents * self.autoencoder.d_z / weights
 
 
 def _check_size(group: PermutationGroup, shapes: dict[str, tuple[int, ...]]) -> None:

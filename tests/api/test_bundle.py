@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from sane_core.api import bundle as bundles
+from sane_core.api.card import model_card
 from sane_core.api.sane import Sane
 from tests.api.stages import MLP, PREPROCESS, RESNET, SEED, network, write_model
 
@@ -215,3 +216,11 @@ def test_the_card_names_zoos_licence_metrics_and_how_to_load_it(saved):
     assert 'Sane.load("tiny")' in card
     assert "| mlps | `mlp[size=4]` |" in card
     assert "| `probe.r2.test_accuracy.sane_mean` | 0.5 |" in card
+
+
+def test_the_card_of_the_sane_that_ships_tells_latents_per_weight():
+    shipped = Sane.load("mnist-cnn").description
+    assert shipped.latents_per_weight(shipped.zoos[0]) == pytest.approx(48 * 128 / 2464)
+    card = model_card(shipped, 'Sane.load("mnist-cnn")')
+    assert "| 2,464 | 2.49 | run 45" in card
+    assert (bundles.BUNDLES / "mnist-cnn" / "README.md").read_text() == card
