@@ -164,8 +164,9 @@ class Sane:
         Args:
             models: A network or a list of them: modules, state dicts, checkpoint files.
             pooling: Of tokens into a model's embedding: `layers` (mean and deviation per layer,
-                the default) or `mean` (the paper's centre of gravity); `global` where a SANE has
-                one latent for a whole network.
+                the default), `mean` (the paper's centre of gravity), `mean_std`, `quantiles` or
+                `full` (all latents, of small networks); `global` where a SANE has one latent for
+                a whole network.
             level: `model`, or `token` for the latents themselves.
             architecture: Of state dicts and files that this SANE was not trained on.
             zoo: Whose statistics and reference are taken, where networks fit several zoos.
@@ -186,12 +187,9 @@ class Sane:
         given, alone = take_all(models)
         said = Said(architecture, zoo, inputs)
         groups = grouped(given, self.bundle, said, align, self.device)
-        values = [
-            self._passes.encode(group.prepared)
-            if level == "token"
-            else self._passes.embed(group.prepared, pooling)
-            for group in groups
-        ]
+        prepared = [group.prepared for group in groups]
+        of_models = level == "model"
+        values = self._passes.embed(prepared, pooling) if of_models else self._passes.encode(prepared)
         of_tokens = level == "token" and not self._passes.one_latent
         vectors = stacked(in_order(groups, values), [group.network.name for group in groups])
         return Embedding(
@@ -222,8 +220,9 @@ class Sane:
         said = Said(architecture, zoo, inputs)
         groups = grouped(given, self.bundle, said, align, self.device)
         results = []
-        for group in groups:
-            weights = restore(self._passes.reconstruct(group.prepared), group.prepared)
+        tokens = self._passes.reconstruct([group.prepared for group in groups])
+        for group, own in zip(groups, tokens, strict=True):
+            weights = restore(own, group.prepared)
             results.append(
                 [
                     given[at].put_back({name: values[i] for name, values in weights.items()})
