@@ -20,7 +20,7 @@ from sane_core.api.hub import download, upload
 from sane_core.api.networks import Said
 from sane_core.api.passes import Passes
 from sane_core.api.prepare import restore
-from sane_core.api.results import Embedding
+from sane_core.api.results import Embedding, NetworkLatents
 from sane_core.architectures.architecture import Architecture
 from sane_core.weights.symmetry.derive import Inputs
 from schemas.config.embed import EmbedConfig
@@ -189,7 +189,9 @@ class Sane:
         groups = grouped(given, self.bundle, said, align, self.device)
         prepared = [group.prepared for group in groups]
         of_models = level == "model"
-        values = self._passes.embed(prepared, pooling) if of_models else self._passes.encode(prepared)
+        values = (
+            self._passes.embed(prepared, pooling) if of_models else self._passes.encode(prepared)
+        )
         of_tokens = level == "token" and not self._passes.one_latent
         vectors = stacked(in_order(groups, values), [group.network.name for group in groups])
         return Embedding(
@@ -197,6 +199,43 @@ class Sane:
             networks=tuple(in_order(groups, [group.readings for group in groups])),
             positions=shared_positions(groups) if of_tokens else None,
         )
+
+    def latents(
+        self,
+        models: Weights | Sequence[Weights],
+        *,
+        architecture: str | Architecture | None = None,
+        zoo: str | None = None,
+        inputs: Inputs | None = None,
+        align: bool = True,
+    ) -> list[NetworkLatents]:
+        """Encode networks of any lengths to the latents of their tokens.
+
+        Arguments are those of `embed`.
+
+        Returns:
+            Those of each network, in the order given; a list also for a network on its own.
+
+        Raises:
+            ValueError: If a network cannot be used, or there is one latent for a whole network.
+        """
+        if self._passes.one_latent:
+            raise ValueError(
+                "latents of tokens are those of a SANE with one per token, and this one has one "
+                "for a whole network (bottleneck: model); embed networks instead"
+            )
+        given, _ = take_all(models)
+        said = Said(architecture, zoo, inputs)
+        groups = grouped(given, self.bundle, said, align, self.device)
+        values = self._passes.encode([group.prepared for group in groups])
+        found = [
+            [
+                NetworkLatents(read, own, group.prepared.positions)
+                for read, own in zip(group.readings, latents, strict=True)
+            ]
+            for group, latents in zip(groups, values, strict=True)
+        ]
+        return in_order(groups, found)
 
     def reconstruct(
         self,

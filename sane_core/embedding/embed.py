@@ -148,9 +148,7 @@ def _stacked(each: Iterator[np.ndarray]) -> np.ndarray:
     return np.stack(results)
 
 
-def _checked(
-    model: Autoencoder, models: Iterable[Sequence], size: str
-) -> Iterator[Sequence]:
+def _checked(model: Autoencoder, models: Iterable[Sequence], size: str) -> Iterator[Sequence]:
     """Let through what can be passed; `size` names the width, d_t or d_z."""
     wanted = model.shape.d_t if size == "d_t" else model.config.d_z
     for each in models:

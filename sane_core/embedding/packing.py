@@ -120,9 +120,7 @@ def packed(
 
 
 @torch.inference_mode()
-def _pass_all(
-    step: Step, waiting: list[_Part], device: torch.device, largest: int | None
-) -> None:
+def _pass_all(step: Step, waiting: list[_Part], device: torch.device, largest: int | None) -> None:
     ordered = sorted(waiting, key=lambda part: (part.width, part.chunk.low))
     for parts in _passes(ordered, largest):
         passed = step(*_stacked(parts, device)).cpu().numpy()

@@ -96,7 +96,7 @@ _APPLY: dict[Pooling, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def not_available(pooling: Pooling, tokens: int, latents: int) -> str:
-    """Return why models of so many tokens, and latents each, have no such embedding; "" if they do."""
+    """Return why models of so many tokens and latents have no such embedding; "" if they do."""
     if pooling != "full" or tokens * latents <= LARGEST_FULL:
         return ""
     return (

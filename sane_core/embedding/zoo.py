@@ -103,11 +103,8 @@ def write_embedded_zoo(
 ) -> tuple[int, dict[str, str]]:
     """Encode and pool checkpoints into `embeddings.parquet`.
 
-    Other arguments and errors are those of `encode_zoo`; `name` is the prefix of the vectors'
-    names.
-
-    Args:
-        folder: Gets the table, and with `config.tokens` `latents.parquet`, a row per token.
+    Other arguments and errors are those of `embed_zoo`. The folder gets the table, and with
+    `config.tokens` also `latents.parquet`, a row per token.
 
     Returns:
         Number of checkpoints, and why an embedding that was asked for is not there, by its name.
@@ -127,9 +124,7 @@ def write_embedded_zoo(
     return count, missing
 
 
-def _together(
-    each: Iterator[tuple[Place, np.ndarray]], positions: np.ndarray
-) -> Iterator[Latents]:
+def _together(each: Iterator[tuple[Place, np.ndarray]], positions: np.ndarray) -> Iterator[Latents]:
     """Collect checkpoints until they are worth pooling."""
     places: list[Place] = []
     values: list[np.ndarray] = []

@@ -117,7 +117,10 @@ def test_latents_that_stand_at_different_positions_are_refused(sane):
 
 @pytest.mark.parametrize("how", [{"pooling": "max"}, {"level": "layer"}])
 def test_an_unknown_pooling_or_level_is_refused(sane, how):
-    with pytest.raises(ValueError, match="pooling must be one of layers, mean, mean_std, quantiles, full and level model"):
+    with pytest.raises(
+        ValueError,
+        match="pooling must be one of layers, mean, mean_std, quantiles, full and level model",
+    ):
         sane.embed(network(MLP, 1), **how)
 
 
