@@ -8,9 +8,9 @@ other processes only ever add to them. Where these are many, threads wait for ea
 one thread does is the better measure.
 
 The zoo stands for 1,000 runs of 51 checkpoints of the MNIST CNN, the preset is `tiny`: a part of it
-is embedded, from Parquet (in the page cache) to Parquet, and its time is scaled up to all of them: the time that the
-processor worked, on one thread, which is what the wall would show on one idle core, and that of the
-wall, on all threads.
+is embedded, from Parquet (in the page cache) to Parquet, and its time is scaled up to all of them:
+the time that the processor worked, on one thread, which is what the wall would show on one idle
+core, and that of the wall, on all threads.
 
 Memory is the peak of a process, everything that it imports included, that embeds a zoo of three
 ResNet-101s, one per split. The preset `resnet18` (865 million weights) takes too long on a CPU for
