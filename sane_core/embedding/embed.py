@@ -85,7 +85,7 @@ def encode_each(
             values that are not finite; if a position is unknown to it; if there is one latent for
             the whole sequence, and a chunk or the length of pretraining does not hold it.
     """
-    taken = _checked(model, models, "d_t")
+    taken = _checked(models, model.shape.d_t, "d_t", "weights")
     if has_one_latent(model):
         return _each_whole(model, model.encode, taken, model.shape.window, config)
     return _each(model, model.encode, taken, config)
@@ -95,7 +95,7 @@ def decode_each(
     model: Autoencoder, models: Iterable[Sequence], config: EmbedConfig
 ) -> Iterator[np.ndarray]:
     """Decode latents, as `encode_each` yields them, to tokens [N, d_t]; else as `encode_each`."""
-    taken = _checked(model, models, "d_z")
+    taken = _checked(models, model.config.d_z, "d_z", "latents")
     if has_one_latent(model):
         return _each_whole(model, model.decode, taken, 1, config)
     return _each(model, model.decode, taken, config)
@@ -148,24 +148,22 @@ def _stacked(each: Iterator[np.ndarray]) -> np.ndarray:
     return np.stack(results)
 
 
-def _checked(model: Autoencoder, models: Iterable[Sequence], size: str) -> Iterator[Sequence]:
-    """Let through what can be passed; `size` names the width, d_t or d_z."""
-    wanted = model.shape.d_t if size == "d_t" else model.config.d_z
+def _checked(models: Iterable[Sequence], wanted: int, size: str, what: str) -> Iterator[Sequence]:
+    """Let through what can be passed: `what` (weights or latents) of width `size`."""
     for each in models:
-        tokens = len(each.positions)
-        if not tokens:
+        if not len(each.positions):
             raise ValueError(f"{each.label} must have at least one token, got none")
         if each.values.shape[-1] != wanted:
             raise ValueError(
                 f"{each.label} must have {size} = {wanted}, as this autoencoder was trained, got "
-                f"{each.values.shape[-1]}; make its tokens with preprocess.d_t = "
-                f"{model.shape.d_t}"
+                f"{each.values.shape[-1]}; make tokens and autoencoder with one preprocess.d_t, "
+                "latents by this autoencoder"
             )
         finite = np.isfinite(each.values)
         if not finite.all():
             n = int(np.flatnonzero(~finite.all(axis=1))[0])
             raise ValueError(
-                f"{each.label} must have finite weights, got {each.values[n][~finite[n]][0]} in "
+                f"{each.label} must have finite {what}, got {each.values[n][~finite[n]][0]} in "
                 f"token {n} (layer {each.positions[n, 1]}); leave that model out"
             )
         yield each

@@ -183,7 +183,9 @@ def test_no_networks_are_refused_where_one_array_is_returned():
 def test_tokens_of_another_size_are_refused():
     each = network(9)
     wide = each._replace(values=np.zeros((9, 8), np.float32))
-    with pytest.raises(ValueError, match=r"network 0 must have d_t = 6, .* got 8; .*d_t = 6"):
+    with pytest.raises(
+        ValueError, match=r"network 0 must have d_t = 6, .* got 8; .*one preprocess.d_t"
+    ):
         list(encode_each(MODEL, [wide], EmbedConfig()))
     with pytest.raises(ValueError, match="network 0 must have d_z = 4"):
         list(decode_each(MODEL, [each], EmbedConfig()))
@@ -196,6 +198,9 @@ def test_weights_that_are_not_finite_are_named(value):
     said = rf"network 0 must have finite weights, got {value} in token 9 \(layer 1\)"
     with pytest.raises(ValueError, match=said):
         list(encode_each(MODEL, [each], EmbedConfig(chunk=4)))
+    latents = each._replace(values=each.values[:, :D_Z])
+    with pytest.raises(ValueError, match="network 0 must have finite latents"):
+        list(decode_each(MODEL, [latents], EmbedConfig(chunk=4)))
 
 
 def test_layers_that_the_autoencoder_never_saw_are_refused():
