@@ -77,7 +77,7 @@ def _of_size(run: Run, config: BenchmarkConfig, zoo: Compiled, size: WindowSize)
 def _train(config: BenchmarkConfig, prepared: _Variant) -> dict[str, Artifact]:
     run, zoo, name = prepared.run, prepared.zoo, prepared.name
     model = train_as(run, prepared.settings, config.windows.reader, [zoo])
-    evaluation = evaluate_on(run, zoo, model, config.embed, prepared.windows)
+    evaluation = evaluate_on(run, zoo, model, config.embed.passes(), prepared.windows)
     return {
         f"windows:{name}": zoo.windows,
         f"model:{name}": model,
@@ -88,7 +88,7 @@ def _train(config: BenchmarkConfig, prepared: _Variant) -> dict[str, Artifact]:
 def _inference(run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact) -> Artifact:
     """Evaluate the benchmark's own autoencoder in windows of other lengths (Figure 6)."""
     stage = EvaluationStage(
-        embed=config.embed,
+        embed=config.embed.passes(),
         epochs=zoo.epochs,
         splits=("test",),
         windows=config.ablate.inference_windows,

@@ -44,7 +44,7 @@ def train_baseline(run: Run, config: BenchmarkConfig, zoo: Compiled) -> Baseline
     whole = replace(zoo, windows=own(compile_windows, settings, tokens=zoo.tokens))
     model = train_as(own, _global(config), config.windows.reader, [whole])
     embedding = whole_models(config.embed)
-    return Baseline(own, model, evaluate_on(own, zoo, model, embedding), embedding)
+    return Baseline(own, model, evaluate_on(own, zoo, model, embedding.passes()), embedding)
 
 
 def _global(config: BenchmarkConfig) -> PretrainConfig:

@@ -1,4 +1,4 @@
-"""The command line: `sane run`, `tune`, `zoo …`, `model …`, `data …` and `doctor`.
+"""The command line: `sane run`, `tune`, `embed`, `zoo …`, `model …`, `data …` and `doctor`.
 
 Everything heavy is imported inside the commands, so `sane --help` answers at once.
 """
@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.data import app as data_app
+from flows.embed_cli import embed
 from flows.model_cli import app as model_app
 from flows.tune_cli import tune
 from flows.zoo_cli import app as zoo_app
@@ -59,6 +60,7 @@ def run(
 
 
 app.command()(tune)
+app.command()(embed)
 
 
 @app.command()

@@ -18,7 +18,7 @@ def experiment(run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact
     """Run every experiment on one zoo; return the drawn report."""
     if config.pretrain.autoencoder.bottleneck == "model":
         config = config.model_copy(update={"embed": whole_models(config.embed)})
-    done: dict[str, Artifact] = {"evaluation": evaluate_on(run, zoo, model, config.embed)}
+    done: dict[str, Artifact] = {"evaluation": evaluate_on(run, zoo, model, config.embed.passes())}
     baseline = train_baseline(run, config, zoo) if config.global_baseline else None
     if baseline:
         done["baseline"] = baseline.evaluation
@@ -41,7 +41,7 @@ def _probe(
     inputs["embeddings"] = run(embed, stage, **inputs)
     if baseline:
         inputs["baseline"] = baseline.embed(zoo)
-    return run(probe, ProbeStage(probe=config.probe, embed=config.embed), **inputs)
+    return run(probe, ProbeStage(probe=config.probe, embed=config.embed.passes()), **inputs)
 
 
 def _generate(
@@ -49,7 +49,10 @@ def _generate(
 ) -> Artifact:
     """Sample networks (§5.2)."""
     stage = GenerateStage(
-        generate=config.generate, embed=config.embed, recipe=zoo.zoo.training, epochs=zoo.epochs
+        generate=config.generate,
+        embed=config.embed.passes(),
+        recipe=zoo.zoo.training,
+        epochs=zoo.epochs,
     )
     inputs = {"images": zoo.zoo.images, "tokens": zoo.tokens, "model": model}
     if baseline:

@@ -59,7 +59,8 @@ def chunks_of(store: Store, model: Artifact) -> EmbedConfig:
     passed = [made for stage in PASSES for made in _made_of(store, stage, model)]
     if not passed:
         return EmbedConfig()
-    return EmbedConfig.model_validate(max(passed, key=lambda each: each.created).config["embed"])
+    newest = max(passed, key=lambda each: each.created)
+    return EmbedConfig.model_validate(newest.config["embed"]).passes()
 
 
 def held_out(store: Store, model: Artifact, manifest: Manifest) -> dict[str, float]:

@@ -158,3 +158,18 @@ def embeddings_schema(columns: dict[str, int]) -> pa.Schema:
         [("run", pa.int32()), ("epoch", pa.int32()), ("split", pa.string())]
         + [(name, pa.list_(pa.float32(), size)) for name, size in columns.items()]
     )
+
+
+def latents_schema(d_z: int) -> pa.Schema:
+    """Return the schema of the latents of tokens: a row per token of a (run, epoch).
+
+    Args:
+        d_z: Latent dimensions.
+    """
+    values = pa.list_(pa.field("element", pa.float32(), nullable=False), d_z)
+    return pa.schema(
+        [
+            *((name, pa.int32()) for name in ("run", "epoch", "n", "l", "k")),
+            pa.field("latents", values, nullable=False),
+        ]
+    )

@@ -1,7 +1,6 @@
 """Stage `embeddings`: encode and pool every checkpoint of the chosen epochs."""
 
-from sane_core.embedding.files import write_embeddings
-from sane_core.embedding.zoo import SPLITS, embed_zoo
+from sane_core.embedding.zoo import SPLITS, write_embedded_zoo
 from sane_core.pretraining.files import load
 from schemas.config.embed import EmbedConfig
 from schemas.records import Record
@@ -24,12 +23,13 @@ def embed(
     """Embed all splits (Algorithm 2)."""
     del seed
     with progress_bar("embed", len(SPLITS), "splits") as bar:
-        embeddings = embed_zoo(
+        checkpoints, missing = write_embedded_zoo(
+            job.folder,
             load(model.folder),
             tokens.folder / "tokens",
             config.epochs,
             config.embed,
             on_split=bar.advance,
         )
-    write_embeddings(job.folder / "embeddings.parquet", embeddings)
-    job.metrics["embed.checkpoints"] = float(len(embeddings.runs))
+    job.metrics["embed.checkpoints"] = float(checkpoints)
+    job.facts.update(missing)

@@ -116,7 +116,7 @@ def stacked(parts: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
     if len({part.shape for part in parts}) > 1:
         raise ValueError(
             "networks must have vectors of one length to stand in one array, got those of "
-            f"{', '.join(names)}; embed each architecture on its own, or take pooling='mean' and "
-            "level='model'"
+            f"{', '.join(names)}; embed each architecture on its own, or take pooling='mean', "
+            "'mean_std' or 'quantiles' and level='model'"
         )
     return np.stack(parts)

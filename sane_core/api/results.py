@@ -26,6 +26,21 @@ class Read:
 
 
 @dataclass(frozen=True)
+class NetworkLatents:
+    """Latents of the tokens of one network.
+
+    Attributes:
+        network: How it was read.
+        values: float32 [N, d_z].
+        positions: int64 [N, 3], `[n, l, k]`.
+    """
+
+    network: Read
+    values: np.ndarray
+    positions: np.ndarray
+
+
+@dataclass(frozen=True)
 class Embedding:
     """Embeddings or latents of networks; NumPy takes it for `vectors`.
 

@@ -20,7 +20,7 @@ from sane_core.api.hub import download, upload
 from sane_core.api.networks import Said
 from sane_core.api.passes import Passes
 from sane_core.api.prepare import restore
-from sane_core.api.results import Embedding
+from sane_core.api.results import Embedding, NetworkLatents
 from sane_core.architectures.architecture import Architecture
 from sane_core.weights.symmetry.derive import Inputs
 from schemas.config.embed import EmbedConfig
@@ -164,8 +164,9 @@ class Sane:
         Args:
             models: A network or a list of them: modules, state dicts, checkpoint files.
             pooling: Of tokens into a model's embedding: `layers` (mean and deviation per layer,
-                the default) or `mean` (the paper's centre of gravity); `global` where a SANE has
-                one latent for a whole network.
+                the default), `mean` (the paper's centre of gravity), `mean_std`, `quantiles` or
+                `full` (all latents, of small networks); `global` where a SANE has one latent for
+                a whole network.
             level: `model`, or `token` for the latents themselves.
             architecture: Of state dicts and files that this SANE was not trained on.
             zoo: Whose statistics and reference are taken, where networks fit several zoos.
@@ -186,12 +187,11 @@ class Sane:
         given, alone = take_all(models)
         said = Said(architecture, zoo, inputs)
         groups = grouped(given, self.bundle, said, align, self.device)
-        values = [
-            self._passes.encode(group.prepared)
-            if level == "token"
-            else self._passes.embed(group.prepared, pooling)
-            for group in groups
-        ]
+        prepared = [group.prepared for group in groups]
+        of_models = level == "model"
+        values = (
+            self._passes.embed(prepared, pooling) if of_models else self._passes.encode(prepared)
+        )
         of_tokens = level == "token" and not self._passes.one_latent
         vectors = stacked(in_order(groups, values), [group.network.name for group in groups])
         return Embedding(
@@ -199,6 +199,43 @@ class Sane:
             networks=tuple(in_order(groups, [group.readings for group in groups])),
             positions=shared_positions(groups) if of_tokens else None,
         )
+
+    def latents(
+        self,
+        models: Weights | Sequence[Weights],
+        *,
+        architecture: str | Architecture | None = None,
+        zoo: str | None = None,
+        inputs: Inputs | None = None,
+        align: bool = True,
+    ) -> list[NetworkLatents]:
+        """Encode networks of any lengths to the latents of their tokens.
+
+        Arguments are those of `embed`.
+
+        Returns:
+            Those of each network, in the order given; a list also for a network on its own.
+
+        Raises:
+            ValueError: If a network cannot be used, or there is one latent for a whole network.
+        """
+        if self._passes.one_latent:
+            raise ValueError(
+                "latents of tokens are those of a SANE with one per token, and this one has one "
+                "for a whole network (bottleneck: model); embed networks instead"
+            )
+        given, _ = take_all(models)
+        said = Said(architecture, zoo, inputs)
+        groups = grouped(given, self.bundle, said, align, self.device)
+        values = self._passes.encode([group.prepared for group in groups])
+        found = [
+            [
+                NetworkLatents(read, own, group.prepared.positions)
+                for read, own in zip(group.readings, latents, strict=True)
+            ]
+            for group, latents in zip(groups, values, strict=True)
+        ]
+        return in_order(groups, found)
 
     def reconstruct(
         self,
@@ -222,8 +259,9 @@ class Sane:
         said = Said(architecture, zoo, inputs)
         groups = grouped(given, self.bundle, said, align, self.device)
         results = []
-        for group in groups:
-            weights = restore(self._passes.reconstruct(group.prepared), group.prepared)
+        tokens = self._passes.reconstruct([group.prepared for group in groups])
+        for group, own in zip(groups, tokens, strict=True):
+            weights = restore(own, group.prepared)
             results.append(
                 [
                     given[at].put_back({name: values[i] for name, values in weights.items()})

@@ -1,24 +1,31 @@
 """Run the encoder or the decoder over whole models (Algorithm 2, steps iii to v).
 
-Always in float32, whatever pretraining used, in chunks with halo, batched over models, on the
-device that the autoencoder is on. An autoencoder with one latent for the whole sequence
-(`bottleneck = "model"`) takes whole models only: they are one chunk, padded to the length of
-pretraining.
+Always in float32, whatever pretraining used, in chunks with halo, batched over models of any
+lengths (`packing.py`), on the device that the autoencoder is on. An autoencoder with one latent for
+the whole sequence (`bottleneck = "model"`) takes whole models only: they are one chunk, padded to
+the length of pretraining.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from sane_core.embedding.device import device_of
-from sane_core.embedding.halo import split_with_halo, stitch
+from sane_core.embedding.packing import Sequence, Step, packed
 from sane_core.pretraining.autoencoder import Autoencoder
 from schemas.config.embed import EmbedConfig
 
 WHOLE = 2**31 - 1
 """Tokens per chunk that no model reaches: every model is one chunk."""
+
+IN_CACHE, FEWEST = 2 * 2**20, 256
+"""Bytes of the widest values inside a block that a pass on a CPU has at most, unless these are
+fewer tokens than `FEWEST`: they stay in the cache, and the memory of a pass does not depend on the
+batch. A GPU takes a batch at once.
+"""
 
 
 def encode(
@@ -28,7 +35,7 @@ def encode(
     lengths: np.ndarray,
     config: EmbedConfig,
 ) -> np.ndarray:
-    """Encode whole models.
+    """Encode whole models of one architecture.
 
     Args:
         model: Trained autoencoder.
@@ -41,13 +48,9 @@ def encode(
         Latents float32 [models, N, d_z]; [models, 1, d_z] if there is one for the whole sequence.
 
     Raises:
-        ValueError: If there is one latent for the whole sequence, and a chunk or the length of
-            pretraining does not hold it.
+        ValueError: As `encode_each`; if there are no models.
     """
-    if has_one_latent(model):
-        _check_whole(model, len(positions), config)
-        return _run_whole(model, _encode_padded, tokens, positions, lengths, config)
-    return _run(model, model.encode, tokens, positions, lengths, config)
+    return _stacked(encode_each(model, _alike(tokens, positions, lengths), config))
 
 
 def decode(
@@ -58,10 +61,44 @@ def decode(
     config: EmbedConfig,
 ) -> np.ndarray:
     """Decode latents, as `encode` returns them, to tokens [models, N, d_t]; else as `encode`."""
+    return _stacked(decode_each(model, _alike(latents, positions, lengths), config))
+
+
+def encode_each(
+    model: Autoencoder, models: Iterable[Sequence], config: EmbedConfig
+) -> Iterator[np.ndarray]:
+    """Encode models of any lengths, as if each were on its own.
+
+    Models are taken one by one; in memory is a batch of chunks beside what is not complete.
+
+    Args:
+        model: Trained autoencoder.
+        models: Tokens of each.
+        config: Chunk, halo and batch sizes.
+
+    Yields:
+        Latents float32 [N, d_z] of each model, in their order; [1, d_z] if there is one for the
+        whole sequence.
+
+    Raises:
+        ValueError: If a model has no tokens, tokens of another size than the autoencoder's, or
+            values that are not finite; if a position is unknown to it; if there is one latent for
+            the whole sequence, and a chunk or the length of pretraining does not hold it.
+    """
+    taken = _checked(models, model.shape.d_t, "d_t", "weights")
     if has_one_latent(model):
-        _check_whole(model, len(positions), config)
-        return _run_whole(model, _decode_padded, latents, positions, lengths, config)
-    return _run(model, model.decode, latents, positions, lengths, config)
+        return _each_whole(model, model.encode, taken, model.shape.window, config)
+    return _each(model, model.encode, taken, config)
+
+
+def decode_each(
+    model: Autoencoder, models: Iterable[Sequence], config: EmbedConfig
+) -> Iterator[np.ndarray]:
+    """Decode latents, as `encode_each` yields them, to tokens [N, d_t]; else as `encode_each`."""
+    taken = _checked(models, model.config.d_z, "d_z", "latents")
+    if has_one_latent(model):
+        return _each_whole(model, model.decode, taken, 1, config)
+    return _each(model, model.decode, taken, config)
 
 
 @torch.no_grad()
@@ -93,55 +130,81 @@ def has_one_latent(model: Autoencoder) -> bool:
 
 
 def whole_models(config: EmbedConfig) -> EmbedConfig:
-    """Return the sizes with which every model is one chunk."""
-    return config.model_copy(update={"chunk": WHOLE, "halo": 0})
+    """Return the sizes with which every model is one chunk; there are no latents of tokens then."""
+    return config.model_copy(update={"chunk": WHOLE, "halo": 0, "tokens": False})
 
 
-@torch.no_grad()
-def _run(
-    model: Autoencoder,
-    step: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
-    sequences: np.ndarray,
-    positions: np.ndarray,
-    lengths: np.ndarray,
-    config: EmbedConfig,
-) -> np.ndarray:
-    device = device_of(model)
-    place, real = torch.from_numpy(positions).to(device), torch.from_numpy(lengths).to(device)
-    chunks = split_with_halo(sequences.shape[1], config.chunk, config.halo)
-    results = []
-    for start in range(0, len(sequences), config.batch):
-        part = torch.tensor(sequences[start : start + config.batch], device=device)
-        passes = [
-            step(
-                part[:, c.low : c.high],
-                place[c.low : c.high].expand(len(part), -1, -1),
-                real[c.low : c.high].expand(len(part), -1),
+def _alike(values: np.ndarray, positions: np.ndarray, lengths: np.ndarray) -> Iterator[Sequence]:
+    return (
+        Sequence(each, positions, lengths, f"model {i} of {len(values)}")
+        for i, each in enumerate(values)
+    )
+
+
+def _stacked(each: Iterator[np.ndarray]) -> np.ndarray:
+    results = list(each)
+    if not results:
+        raise ValueError("there must be at least one model to pass, got none")
+    return np.stack(results)
+
+
+def _checked(models: Iterable[Sequence], wanted: int, size: str, what: str) -> Iterator[Sequence]:
+    """Let through what can be passed: `what` (weights or latents) of width `size`."""
+    for each in models:
+        if not len(each.positions):
+            raise ValueError(f"{each.label} must have at least one token, got none")
+        if each.values.shape[-1] != wanted:
+            raise ValueError(
+                f"{each.label} must have {size} = {wanted}, as this autoencoder was trained, got "
+                f"{each.values.shape[-1]}; make tokens and autoencoder with one preprocess.d_t, "
+                "latents by this autoencoder"
             )
-            for c in chunks
-        ]
-        results.append(stitch(chunks, passes).cpu().numpy())
-    return np.concatenate(results)
+        finite = np.isfinite(each.values)
+        if not finite.all():
+            n = int(np.flatnonzero(~finite.all(axis=1))[0])
+            raise ValueError(
+                f"{each.label} must have finite {what}, got {each.values[n][~finite[n]][0]} in "
+                f"token {n} (layer {each.positions[n, 1]}); leave that model out"
+            )
+        yield each
 
 
-@torch.no_grad()
-def _run_whole(
-    model: Autoencoder,
-    step: Callable[[Autoencoder, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
-    sequences: np.ndarray,
-    positions: np.ndarray,
-    lengths: np.ndarray,
-    config: EmbedConfig,
-) -> np.ndarray:
+def _each(
+    model: Autoencoder, step: Step, models: Iterable[Sequence], config: EmbedConfig
+) -> Iterator[np.ndarray]:
     device = device_of(model)
-    place, real = torch.from_numpy(positions).to(device), torch.from_numpy(lengths).to(device)
-    results = []
-    for start in range(0, len(sequences), config.batch):
-        part = torch.tensor(sequences[start : start + config.batch], device=device)
-        count = len(part)
-        passed = step(model, part, place.expand(count, -1, -1), real.expand(count, -1))
-        results.append(passed.cpu().numpy())
-    return np.concatenate(results)
+    largest = None
+    if device.type == "cpu":
+        largest = max(FEWEST, IN_CACHE // (4 * 4 * model.config.d_model))
+    return packed(step, models, config, device, largest)
+
+
+@torch.inference_mode()
+def _pass_whole(
+    model: Autoencoder, step: Step, models: list[Sequence], rows: int
+) -> Iterator[np.ndarray]:
+    """Pass models at once, their values padded to so many rows, all else to the window."""
+    window, device = model.shape.window, device_of(model)
+    values = np.zeros((len(models), rows, models[0].values.shape[1]), np.float32)
+    positions = np.zeros((len(models), window, 3), np.int64)
+    lengths = np.zeros((len(models), window), np.int64)
+    for i, each in enumerate(models):
+        values[i, : len(each.values)] = each.values
+        positions[i, : len(each.positions)] = each.positions
+        lengths[i, : len(each.lengths)] = each.lengths
+    passed = step(*(torch.from_numpy(part).to(device) for part in (values, positions, lengths)))
+    kept = zip(models, passed.cpu().numpy(), strict=True)
+    return iter([own[: len(each.positions)] for each, own in kept])
+
+
+def _each_whole(
+    model: Autoencoder, step: Step, models: Iterator[Sequence], rows: int, config: EmbedConfig
+) -> Iterator[np.ndarray]:
+    owned = (each._replace(values=each.values.copy()) for each in models)
+    while some := list(islice(owned, config.batch)):
+        for each in some:
+            _check_whole(model, len(each.positions), config)
+        yield from _pass_whole(model, step, some, rows)
 
 
 def _encode_padded(

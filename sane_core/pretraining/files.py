@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from sane_core.pretraining.autoencoder import Autoencoder, AutoencoderShape
 from sane_core.pretraining.history import Pretrained
+from sane_core.pretraining.positions import position_embedding
 from schemas.config.pretrain import AutoencoderConfig, PretrainConfig
 
 BEST, LAST, OPTIMIZER = "model.safetensors", "last.safetensors", "optimizer.safetensors"
@@ -46,12 +47,19 @@ def save(folder: Path, trained: Pretrained, config: PretrainConfig) -> None:
 def load(folder: Path, *, last: bool = False) -> Autoencoder:
     """Read an autoencoder, ready for inference.
 
+    Its weights are those of the file itself, mapped into memory: what is never used, as the decoder
+    where networks are embedded, is never read, and there is no second copy.
+
     Args:
         folder: Where `save` wrote.
         last: Take the weights after the last step, not those of the best epoch.
     """
-    model = Autoencoder(*read_config(folder))
-    model.load_state_dict(load_file(folder / (LAST if last else BEST)))
+    shape, config = read_config(folder)
+    with torch.device("meta"):
+        model = Autoencoder(shape, config)
+    # Of the positions some buffers are in no file.
+    model.positions = position_embedding(shape.positions, config)
+    model.load_state_dict(load_file(folder / (LAST if last else BEST)), assign=True)
     return model.eval()
 
 

@@ -37,16 +37,25 @@ TARGETS = {
 FEATURES = {
     "sane_selected": Name("SANE, pooling selected", BLUE, True),
     "sane_mean": Name("SANE, mean", SKY, True),
+    "sane_mean_std": Name("SANE, mean and deviation", SKY, True),
     "sane_layers": Name("SANE, per layer", SKY, True),
+    "sane_quantiles": Name("SANE, quantiles", SKY, True),
+    "sane_full": Name("SANE, all latents", SKY, True),
     "sane_global": Name("SANE, one embedding per model", SKY, True),
     "global": Name("hyper-representation E_c+D (one embedding per model)", BLACK),
     "weights": Name("W, flattened weights"),
     "statistics": Name("s(W), layer statistics", GREY),
     "untrained_mean": Name("untrained encoder, mean"),
+    "untrained_mean_std": Name("untrained encoder, mean and deviation"),
     "untrained_layers": Name("untrained encoder, per layer"),
+    "untrained_quantiles": Name("untrained encoder, quantiles"),
+    "untrained_full": Name("untrained encoder, all latents"),
     "untrained_global": Name("untrained encoder, one embedding per model"),
     "pca_mean": Name("PCA of tokens, mean"),
+    "pca_mean_std": Name("PCA of tokens, mean and deviation"),
     "pca_layers": Name("PCA of tokens, per layer"),
+    "pca_quantiles": Name("PCA of tokens, quantiles"),
+    "pca_full": Name("PCA of tokens, all latents"),
 }
 
 METHODS = {

@@ -1,8 +1,16 @@
 """Configuration of the embed stage."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, field_validator
 
 from schemas.records import Record
+
+Pooling = Literal["mean", "mean_std", "layers", "quantiles", "full"]
+"""How the latents of a model's tokens become one embedding."""
+
+POOLINGS: tuple[Pooling, ...] = ("mean", "mean_std", "layers", "quantiles", "full")
+"""Every one of them, the paper's first."""
 
 
 class EmbedConfig(Record):
@@ -10,4 +18,22 @@ class EmbedConfig(Record):
 
     chunk: int = Field(default=256, ge=1, description="tokens per chunk that are kept")
     halo: int = Field(default=32, ge=0, description="context tokens on either side of a chunk")
-    batch: int = Field(default=256, ge=1, description="chunks per forward pass")
+    batch: int = Field(default=256, ge=1, description="chunks that are in memory at once")
+    poolings: tuple[Pooling, ...] = Field(
+        default=POOLINGS, min_length=1, description="embeddings that are made, each a column"
+    )
+    tokens: bool = Field(default=False, description="also write the latents of every token")
+
+    @field_validator("poolings")
+    @classmethod
+    def _once_each(cls, poolings: tuple[Pooling, ...]) -> tuple[Pooling, ...]:
+        if len(set(poolings)) < len(poolings):
+            raise ValueError(f"poolings must be named once each, got {', '.join(poolings)}")
+        return poolings
+
+    def passes(self) -> "EmbedConfig":
+        """Return the sizes of the passes alone, for stages that pool nothing and write no tokens.
+
+        Their keys then do not depend on what embeddings are made.
+        """
+        return EmbedConfig(chunk=self.chunk, halo=self.halo, batch=self.batch)

@@ -102,6 +102,31 @@ def test_networks_of_several_architectures_come_back_in_the_order_given(resnet_s
         np.testing.assert_allclose(vector, alone, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "mean_std", "quantiles"])
+def test_a_network_of_one_token_is_embedded_beside_longer_ones(sane, pooling):
+    one = nn.Linear(4, 1)
+    found = sane.embed([network(MLP, 1), one], pooling=pooling)
+    assert np.isfinite(found.vectors).all()
+    alone = sane.embed(one, pooling=pooling)
+    np.testing.assert_allclose(found.vectors[1], alone.vectors, atol=1e-5)
+    assert sane.embed(one, level="token").vectors.shape[0] == 1
+
+
+def test_latents_of_networks_of_any_lengths_come_in_the_order_given(resnet_sane):
+    given = [network(MLP, 1), network(RESNET, 2), network(MLP, 3)]
+    for state, found in zip(given, resnet_sane.latents(given), strict=True):
+        alone = resnet_sane.embed(state, level="token")
+        np.testing.assert_allclose(found.values, alone.vectors, atol=1e-5)
+        np.testing.assert_array_equal(found.positions, alone.positions)
+        assert found.network.architecture == alone.networks[0].architecture
+
+
+def test_all_latents_of_a_large_network_are_refused_as_an_embedding(sane, monkeypatch):
+    monkeypatch.setattr("sane_core.embedding.pooling.LARGEST_FULL", 10)
+    with pytest.raises(ValueError, match="pooling full is not available: .* more than 10"):
+        sane.embed(network(MLP, 1), pooling="full")
+
+
 def test_vectors_of_several_lengths_are_refused_with_the_way_out(resnet_sane):
     with pytest.raises(ValueError, match="vectors of one length .* take pooling='mean'"):
         resnet_sane.embed([network(MLP, 1), network(RESNET, 2)])
@@ -117,7 +142,10 @@ def test_latents_that_stand_at_different_positions_are_refused(sane):
 
 @pytest.mark.parametrize("how", [{"pooling": "max"}, {"level": "layer"}])
 def test_an_unknown_pooling_or_level_is_refused(sane, how):
-    with pytest.raises(ValueError, match="pooling must be one of layers, mean and level model"):
+    with pytest.raises(
+        ValueError,
+        match="pooling must be one of layers, mean, mean_std, quantiles, full and level model",
+    ):
         sane.embed(network(MLP, 1), **how)
 
 
@@ -141,6 +169,8 @@ def test_a_sane_with_one_latent_per_network_embeds_to_it_and_reconstructs(make):
     assert vector.shape == (config.d_z,)
     latent = sane.embed(state, level="token")
     np.testing.assert_array_equal(latent.vectors, vector[None])
+    with pytest.raises(ValueError, match="this one has one for a whole network"):
+        sane.latents(state)
     assert latent.positions is None
     assert sane.reconstruct(state).keys() == state.keys()
     with pytest.raises(ValueError, match="pooling must be one of global .* got 'mean'"):

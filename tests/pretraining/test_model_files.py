@@ -27,6 +27,18 @@ def test_a_saved_model_loads_as_it_was(tmp_path):
     assert read_config(tmp_path / "model") == (SHAPE, CONFIG.autoencoder)
 
 
+def test_a_loaded_model_may_be_changed_and_its_file_stays(tmp_path):
+    write(tmp_path / "model")
+    before = (tmp_path / "model" / "model.safetensors").read_bytes()
+    loaded = load(tmp_path / "model")
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            assert parameter.requires_grad
+            parameter.zero_()
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
+    assert any(value.any() for value in load(tmp_path / "model").state_dict().values())
+
+
 def test_the_moments_of_every_weight_are_kept(tmp_path):
     trained = write(tmp_path / "model")
     moments = load_file(tmp_path / "model" / "optimizer.safetensors")
