@@ -73,7 +73,7 @@ class Behaviour:
                 f"images must have shape {architecture.input_shape} for {architecture.name}, got "
                 f"{images.shape}"
             )
-        self.values, self.positions = tokens.values, tokens.positions
+        self.values, self.positions, self.lengths = tokens.values, tokens.positions, tokens.lengths
         self.layers, self.statistics, self.architecture = layers, statistics, architecture
         self.images, self.config, self.others = images, config, others or {}
 
@@ -104,7 +104,7 @@ class Behaviour:
         """
         self._check(model, window)
         chosen = torch.randperm(len(self.values), generator=generator)[: self.config.models].numpy()
-        tokens = torch.from_numpy(self.values[chosen]).to(device)
+        tokens = self._disturbed(torch.from_numpy(self.values[chosen]), generator).to(device)
         pixels = self._draw_images(generator).to(device)
         decoded = self._reconstruct(model, tokens, window, generator)
         return self.distance(chosen, tokens, decoded, pixels)
@@ -153,6 +153,21 @@ class Behaviour:
             return torch.randn(shape, generator=generator)
         chosen = torch.randperm(len(self.images), generator=generator)[: self.config.images]
         return torch.from_numpy(self.images.numbers(chosen.sort().values.numpy()))
+
+    def _disturbed(self, tokens: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return networks of which half have noise on their weights, more or less of it.
+
+        Half of that is relative to each weight, half is not.
+        """
+        largest = self.config.weight_noise
+        if not largest:
+            return tokens
+        noised, relative = torch.rand(2, len(tokens), 1, 1, generator=generator) < 0.5
+        size = largest * torch.rand(len(tokens), 1, 1, generator=generator) * noised
+        drawn = torch.randn(tokens.shape, generator=generator)
+        noise = torch.where(relative, tokens * drawn, drawn)
+        real = torch.arange(tokens.shape[-1]) < torch.from_numpy(self.lengths)[:, None]
+        return tokens + size * noise * real
 
     def _reconstruct(
         self, model: Autoencoder, tokens: torch.Tensor, window: int, generator: torch.Generator

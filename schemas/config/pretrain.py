@@ -49,6 +49,12 @@ class BehaviourConfig(Record):
     latent_noise: float = Field(
         default=0.1, ge=0, description="σ of noise on the latents, in their standard deviations"
     )
+    weight_noise: float = Field(
+        default=0.0,
+        ge=0,
+        description="largest σ of noise on the weights of half the networks, in units of the "
+        "tokens; a noised network answers for itself",
+    )
     every: int = Field(default=1, ge=1, description="steps from one to the next")
     memory_mb: int = Field(
         default=4000,

@@ -246,3 +246,24 @@ def test_images_of_another_shape_are_refused(population, statistics):
     wrong = Images(np.zeros((4, 3, 8, 8), np.uint8), np.zeros(4, np.int64))
     with pytest.raises(ValueError, match=r"images must have shape \(1, 8, 8\).*got \(3, 8, 8\)"):
         behaviour_of(population, statistics, wrong)
+
+
+class Noted(Copies):
+    """Copies, and what was shown."""
+
+    def encode_checked(self, tokens, positions, visible):
+        self.shown = tokens
+        return super().encode_checked(tokens, positions, visible)
+
+
+def test_noised_networks_answer_for_themselves(population, statistics, images):
+    noised = BehaviourConfig(weight=1.0, models=5, images=16, latent_noise=0.0, weight_noise=0.5)
+    opened = behaviour_of(population, statistics, images, noised)
+    copies = Noted()
+    assert opened.loss(copies, TOKENS, generator()) < 1e-9
+    moved = (copies.shown - torch.from_numpy(opened.values)).abs()
+    real = torch.arange(D_T) < torch.from_numpy(opened.lengths)[:, None]
+    assert not moved[:, ~real].any()
+    shown = {tuple(tokens.flatten().tolist()) for tokens in copies.shown}
+    known = {tuple(tokens.flatten().tolist()) for tokens in torch.from_numpy(opened.values)}
+    assert 0 < len(shown & known) < 5
