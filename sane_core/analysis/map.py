@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sane_core.analysis.neighbours import Space, evenly, nearest, pooling_of
+from sane_core.analysis.neighbours import Space, blocks, evenly, nearest, pooling_of
 from sane_core.embedding.files import Embeddings
 from schemas.tables import CHECKPOINTS
 
@@ -107,17 +107,26 @@ def principal(points: np.ndarray) -> Principal:
 
     Of the covariance or of the products of points, whichever is smaller.
     """
-    centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
-    total = float((centred**2).sum())
-    few = len(centred) < centred.shape[1]
-    values, vectors = np.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
-    values, vectors = values[::-1][:2].clip(min=0), vectors[:, ::-1][:, :2]
-    axes = centred.T @ vectors if few else vectors
+    mean = points.mean(axis=0, dtype=np.float64)
+    if len(points) < points.shape[1]:
+        centred = points - mean
+        values, vectors = _leading(centred @ centred.T)
+        axes, scores = centred.T @ vectors, vectors * np.sqrt(values)
+    else:
+        values, vectors = _leading(sum((p - mean).T @ (p - mean) for p in blocks(points)))
+        axes, scores = vectors, np.concatenate([(p - mean) @ vectors for p in blocks(points)])
     signs = np.sign(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0))
-    scores = (vectors * np.sqrt(values) if few else centred @ vectors) * signs
+    total = sum(float(((part - mean) ** 2).sum()) for part in blocks(points))
     missing = 2 - scores.shape[1]  # one point, or one dimension
     shares = [*(values / total if total else 0 * values), *[0.0] * missing]
-    return Principal(np.pad(scores, ((0, 0), (0, missing))), (float(shares[0]), float(shares[1])))
+    placed = np.pad(scores * signs, ((0, 0), (0, missing)))
+    return Principal(placed, (float(shares[0]), float(shares[1])))
+
+
+def _leading(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two largest eigenvalues and their vectors, or the one that there is."""
+    values, vectors = np.linalg.eigh(symmetric)
+    return values[::-1][:2].clip(min=0), vectors[:, ::-1][:, :2]
 
 
 def _shown(embeddings: Embeddings, most: int) -> np.ndarray:

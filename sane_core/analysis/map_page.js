@@ -34,12 +34,12 @@
       x.push(data.x[i]); y.push(data.y[i]);
     }
     return {type: kind, mode: "lines", x, y, hoverinfo: "skip", connectgaps: false,
-      visible: at("lines").checked, opacity: count > 5000 ? 0.25 : 0.45,
+      visible: at("lines").checked, opacity: count > 20000 ? 0.12 : count > 5000 ? 0.25 : 0.45,
       line: {width: 1, color: css("--soft")}};
   }
 
   function pointTrace(indices, marker) {
-    const size = count > 20000 ? 3 : count > 3000 ? 4 : 7;
+    const size = indices.length > 20000 ? 3 : indices.length > 3000 ? 4 : 7;
     return {type: kind, mode: "markers", hoverinfo: "none", customdata: indices,
       x: indices.map((i) => data.x[i]), y: indices.map((i) => data.y[i]),
       marker: {size, opacity: 0.85, line: {width: 0}, ...marker}};
@@ -63,11 +63,19 @@
 
   function numberTrace(field, known) {
     const values = known.map((i) => valueOf(field, i));
+    const [cmin, cmax] = rangeOf(field);
     return pointTrace(known, {
-      color: values, colorscale: "Viridis", showscale: true,
+      color: values, cmin, cmax, colorscale: "Viridis", showscale: true,
       colorbar: {title: {text: words(escaped(field.name)), side: "right"}, thickness: 14,
         outlinewidth: 0, tickformat: isShare(field.name) ? ".0%" : ""},
     });
+  }
+
+  // Of all epochs, so that colours stay when one is chosen; a few diverged losses must not take all.
+  function rangeOf(field) {
+    const sorted = field.values.filter((value) => value !== null).sort((a, b) => a - b);
+    const cut = field.name.endsWith("_loss") ? Math.floor(0.02 * sorted.length) : 0;
+    return [sorted[cut], sorted[sorted.length - 1 - cut]];
   }
 
   // Plotly reads a little markup in texts of its own.
@@ -175,7 +183,9 @@
     for (const title of ["", "epoch", ...(accuracy ? ["accuracy"] : []), "distance"]) head.append(element("th", title));
     const body = table.createTBody();
     neighboursOf(i).forEach(([j, distance], n) => {
-      const row = body.insertRow(), button = element("button", `${n + 1}. run ${data.runs[data.run[j]]}`);
+      const row = body.insertRow(), name = data.runs[data.run[j]];
+      const button = element("button", `${n + 1}. run ${name.split(":", 1)[0]}`);
+      button.title = name;
       button.addEventListener("click", () => select(j));
       row.insertCell().append(button);
       for (const text of [data.epoch[j], ...(accuracy ? [said(accuracy, valueOf(accuracy, j))] : []), distance.toFixed(3)])

@@ -9,6 +9,7 @@ a stranger.
 `nearest` is exact, and equally near points come in their order: the result depends on no batch.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +19,11 @@ FLOOR = 1e-3
 varies over the zoo, up to rounding perhaps, decides alone."""
 SAMPLE = 1000
 """Points of a zoo whose own neighbours are sought."""
-UNLIKE = 2.0
+UNLIKE = 1.5
 """How many times as far as the zoo's own networks a network must lie to be unlike the zoo."""
 WIDEST = 4096
 """Dimensions of an embedding that are searched, where there is a shorter one."""
+_ROWS = 4096
 _VALUES = 2**23
 """Distances that are held at a time."""
 
@@ -51,10 +53,12 @@ class Space:
             )
         if not np.isfinite(points).all():
             raise ValueError("embeddings must be finite, got NaN or infinity; embed the zoo again")
-        deviation = points.std(axis=0, dtype=np.float64)
+        centre = points.mean(axis=0, dtype=np.float64)
+        squares = sum(((part - centre) ** 2).sum(axis=0) for part in blocks(points))
+        deviation = np.sqrt(squares / len(points))
         scale = np.maximum(deviation, FLOOR * np.median(deviation))
         scale[scale == 0] = deviation.max() or 1.0
-        return cls(points.mean(axis=0, dtype=np.float64), scale * np.sqrt(points.shape[1]))
+        return cls(centre, scale * np.sqrt(points.shape[1]))
 
     def place(self, points: np.ndarray) -> np.ndarray:
         """Return points [n, d] as float32, so that plain Euclidean distances count.
@@ -67,7 +71,10 @@ class Space:
                 f"an embedding must have {len(self.centre)} dimensions, as the zoo's have, got "
                 f"{points.shape[-1]}; embed both by one SANE with one pooling"
             )
-        return ((points - self.centre) / self.scale).astype(np.float32)
+        placed = np.empty(points.shape, np.float32)
+        for part, out in zip(blocks(points), blocks(placed), strict=True):
+            out[:] = (part - self.centre) / self.scale
+        return placed
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,12 @@ def usual_distance(points: np.ndarray, runs: np.ndarray) -> float:
     return float(np.percentile(found.distances[:, 0], 99))
 
 
+def blocks(points: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield points some thousand rows at a time: in float64, all of them would be too many."""
+    for start in range(0, len(points), _ROWS):
+        yield points[start : start + _ROWS]
+
+
 def evenly(count: int, most: int) -> np.ndarray:
     """Return at most `most` of the indices below `count`, evenly spaced, the first among them."""
     return np.arange(count) if count <= most else np.arange(most) * count // most
@@ -167,9 +180,11 @@ def _available(
 
 def _least_of_runs(values: np.ndarray, runs: np.ndarray) -> np.ndarray:
     """Return the smallest value of every run, [q, runs]."""
-    order = np.argsort(runs, kind="stable")
-    starts = np.unique(runs[order], return_index=True)[1]
-    return np.minimum.reduceat(values[:, order], starts, axis=1)
+    if (runs[1:] < runs[:-1]).any():
+        order = np.argsort(runs, kind="stable")
+        values, runs = values[:, order], runs[order]
+    starts = np.unique(runs, return_index=True)[1]
+    return np.minimum.reduceat(values, starts, axis=1)
 
 
 def _bounds(
