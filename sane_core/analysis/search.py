@@ -55,12 +55,13 @@ class Catalogue:
             table = pq.read_table(embeddings)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{embeddings} must be a Parquet file, got: {error}") from error
-        vectors = {_pooling(name): _matrix(table[name]) for name in _vector_columns(table)}
-        if not vectors or not len(table):
+        columns = _vector_columns(table)
+        if not columns or not len(table):
             raise ValueError(
                 f"{embeddings} must hold embeddings, a column embedding or the table of the stage "
                 f"embeddings, got {len(table)} rows of {', '.join(table.column_names)}"
             )
+        vectors = {_pooling(name): _matrix(table[name]) for name in columns}
         count = len(table)
         runs = _integers(table, "run", np.arange(count))
         epochs = _integers(table, "epoch", np.zeros(count, np.int64))
