@@ -103,14 +103,14 @@
     const near = neighboursOf(selected).map(([i]) => i);
     const xs = (indices) => ({x: indices.map((i) => data.x[i]), y: indices.map((i) => data.y[i])});
     const mark = css("--mark");
+    const ring = (color, size, width) => ({symbol: "circle-open", size, color, line: {width}});
     return [
-      {type: "scatter", mode: "lines", ...xs(run), hoverinfo: "skip", line: {width: 2.5, color: mark}},
-      {type: "scatter", mode: "markers+text", ...xs(near), hoverinfo: "none", customdata: near,
+      {type: kind, mode: "lines", ...xs(run), hoverinfo: "skip", line: {width: 3, color: mark}},
+      {type: kind, mode: "markers+text", ...xs(near), hoverinfo: "none", customdata: near,
         text: near.map((_, n) => String(n + 1)), textposition: "top right",
-        textfont: {color: css("--ink"), size: 12},
-        marker: {size: 13, color: "rgba(0,0,0,0)", line: {width: 2, color: css("--ink")}}},
-      {type: "scatter", mode: "markers", ...xs([selected]), hoverinfo: "none", customdata: [selected],
-        marker: {size: 16, color: "rgba(0,0,0,0)", line: {width: 3.5, color: mark}}},
+        textfont: {color: css("--ink"), size: 14}, marker: ring(css("--ink"), 14, 3)},
+      {type: kind, mode: "markers", ...xs([selected]), hoverinfo: "none", customdata: [selected],
+        marker: ring(mark, 17, 4)},
     ];
   }
 
@@ -121,6 +121,7 @@
   }
 
   function draw() {
+    at("tip").style.display = "none";
     const field = data.fields[at("colour").value];
     const epoch = at("epoch").value;
     const indices = [...Array(count).keys()].filter((i) => epoch === "" || String(data.epoch[i]) === epoch);
