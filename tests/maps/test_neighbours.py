@@ -119,6 +119,7 @@ def test_the_usual_distance_is_to_other_runs():
 
 
 @given(st.integers(1, 500), st.integers(1, 500))
+@settings(deadline=None)
 def test_evenly_spaced_are_as_many_as_may_be_and_none_twice(count, most):
     chosen = evenly(count, most)
     assert len(set(chosen.tolist())) == min(count, most)
