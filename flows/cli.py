@@ -1,4 +1,4 @@
-"""The command line: `sane run`, `tune`, `embed`, `zoo …`, `model …`, `data …` and `doctor`.
+"""The command line: `sane run`, `tune`, `embed`, `search`, `zoo …`, `model …`, `data …`, `doctor`.
 
 Everything heavy is imported inside the commands, so `sane --help` answers at once.
 """
@@ -12,6 +12,7 @@ import typer
 from flows.data import app as data_app
 from flows.embed_cli import embed
 from flows.model_cli import app as model_app
+from flows.search_cli import search
 from flows.tune_cli import tune
 from flows.zoo_cli import app as zoo_app
 from schemas.errors import SaneError
@@ -61,6 +62,7 @@ def run(
 
 app.command()(tune)
 app.command()(embed)
+app.command()(search)
 
 
 @app.command()

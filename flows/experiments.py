@@ -10,6 +10,7 @@ from schemas.config.benchmark import BenchmarkConfig
 from schemas.records import Artifact
 from tasks.embeddings import EmbedStage, embed
 from tasks.generation import GenerateStage, generate
+from tasks.map import MapStage, make_map
 from tasks.probes import ProbeStage, probe
 from tasks.report import ReportStage, report
 
@@ -39,6 +40,7 @@ def _probe(
     stage = EmbedStage(embed=config.embed, epochs=zoo.epochs)
     inputs = {"tokens": zoo.tokens, "model": model}
     inputs["embeddings"] = run(embed, stage, **inputs)
+    run(make_map, MapStage(), zoo=zoo.zoo.artifact, embeddings=inputs["embeddings"])
     if baseline:
         inputs["baseline"] = baseline.embed(zoo)
     return run(probe, ProbeStage(probe=config.probe, embed=config.embed.passes()), **inputs)

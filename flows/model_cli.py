@@ -31,29 +31,15 @@ def export(
     ] = "apache-2.0",
 ) -> None:
     """Write a trained SANE as a folder of its own, which `Sane.load` reads anywhere."""
-    from flows.model_lineage import chunks_of, held_out, model_of, tokens_of
-    from sane_core.api.sane import Sane
-    from schemas.config.preprocess import PreprocessConfig
+    from flows.model_lineage import held_out, model_of, sane_of
     from schemas.errors import UserError
 
     if out.exists():
         raise UserError(f"{out} must not be there yet; choose another folder")
     store, model, manifest = model_of(source)
-    tokens = tokens_of(store, manifest)
-    made = [store.manifest(each) for each in tokens]
     with explained("the model cannot be exported"):
-        sane = Sane.from_artifacts(
-            [store.open(each).folder for each in tokens],
-            store.open(model).folder,
-            name=name or out.name,
-            zoos=[store.open(each.inputs["zoo"]).folder for each in made],
-            preprocess=PreprocessConfig.model_validate(made[0].config),
-            embed=chunks_of(store, model),
-            seed=made[0].seed,
-            licence=licence,
-            metrics=held_out(store, model, manifest),
-        )
-        sane.save(out)
+        metrics = held_out(store, model, manifest)
+        sane_of(store, model, name or out.name, licence, metrics).save(out)
     size = sum(path.stat().st_size for path in out.iterdir())
     typer.echo(f"Model:  {out}, {size / 1e6:.1f} MB, of {model.uri}")
     typer.echo(f"Use:    sane embed FILE... --model {out}")

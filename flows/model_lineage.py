@@ -5,11 +5,16 @@ the one that its report is of.
 """
 
 import re
+from typing import TYPE_CHECKING
 
 from schemas.config.embed import EmbedConfig
+from schemas.config.preprocess import PreprocessConfig
 from schemas.errors import UserError
 from schemas.records import Artifact, Manifest
 from tasks.store import Store
+
+if TYPE_CHECKING:
+    from sane_core.api.sane import Sane
 
 _HELD_OUT = re.compile(
     r"pretrain\.validation_|evaluation\.(validation|test)\.|probe\.r2\.\w+\.sane_"
@@ -52,6 +57,43 @@ def tokens_of(store: Store, model: Manifest) -> list[Artifact]:
         if name.startswith("windows")
     }
     return [store.manifest(windows[i]).inputs["tokens"] for i in sorted(windows)]
+
+
+def sane_of(
+    store: Store,
+    model: Artifact,
+    name: str,
+    licence: str = "apache-2.0",
+    metrics: dict[str, float] | None = None,
+    device: str = "cpu",
+) -> "Sane":
+    """Return a trained SANE, put together from a model of a store and all it was made from.
+
+    Raises:
+        ValueError: If tokens, model and zoos do not fit together.
+    """
+    from sane_core.api.sane import Sane
+
+    tokens = tokens_of(store, store.manifest(model))
+    made = [store.manifest(each) for each in tokens]
+    return Sane.from_artifacts(
+        [store.open(each).folder for each in tokens],
+        store.open(model).folder,
+        name=name,
+        zoos=[store.open(each.inputs["zoo"]).folder for each in made],
+        preprocess=PreprocessConfig.model_validate(made[0].config),
+        embed=chunks_of(store, model),
+        seed=made[0].seed,
+        licence=licence,
+        metrics=metrics,
+        device=device,
+    )
+
+
+def embeddings_of(store: Store, model: Artifact) -> list[tuple[Artifact, Manifest]]:
+    """Return the zoos' embeddings by a model, the newest last."""
+    made = store.artifacts("embeddings")
+    return [pair for pair in made if pair[1].inputs["model"].digest == model.digest]
 
 
 def chunks_of(store: Store, model: Artifact) -> EmbedConfig:

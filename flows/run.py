@@ -84,5 +84,7 @@ def _print_summary(config: BenchmarkConfig, page: Path) -> None:
     console = Console()
     console.print(table)
     console.print(f"Report:  {page}", soft_wrap=True)
+    for drawn in sorted(page.parent.glob("map*.html")):
+        console.print(f"Map:     {drawn}", soft_wrap=True)
     console.print(f"Results: {page.parent / 'results.json'}", soft_wrap=True)
     console.print(f"MLflow:  {ui_command(config.tracking)}", soft_wrap=True)

@@ -17,6 +17,7 @@ from schemas.config.benchmark import BenchmarkConfig
 from schemas.errors import SaneError
 from schemas.records import Artifact, Manifest, Record
 from tasks.live import Stopped, watching
+from tasks.map import FILE as MAP
 from tasks.publish import ZooReport, markdown_summary, publish_page
 from tasks.stage import Place, Stage
 from tasks.store import Store
@@ -195,6 +196,11 @@ class ZooRun:
             for record in self.session.records
             if record.zoo in (self.zoo, TOGETHER) and record.variant is None
         ]
+        maps = [
+            self.session.store.open(record.artifact).folder / MAP
+            for record in mine
+            if record.stage == "map"
+        ]
         return ZooReport(
             zoo=self.zoo,
             folder=self.session.store.open(drawn).folder,
@@ -203,6 +209,7 @@ class ZooRun:
             },
             facts={name: value for record in mine for name, value in record.manifest.facts.items()},
             digests={record.stage: record.artifact.digest for record in mine},
+            map=maps[-1] if maps else None,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sane_core.analysis.map_page import write_map_page
 from sane_core.reporting.costs import StageCost, costs_table
 from sane_core.reporting.page import ZooReport as PageZoo
 from sane_core.reporting.page import write_page
@@ -41,6 +42,7 @@ class ZooReport:
         metrics: Flat metric name -> value.
         facts: Named facts.
         digests: Stage -> content digest.
+        map: The drawn map of its embeddings, JSON; None where nothing was embedded.
     """
 
     zoo: str
@@ -48,6 +50,7 @@ class ZooReport:
     metrics: Mapping[str, float]
     facts: Mapping[str, str]
     digests: Mapping[str, str]
+    map: Path | None = None
 
 
 def results(config: BenchmarkConfig, reports: Sequence[ZooReport]) -> dict[str, object]:
@@ -68,7 +71,7 @@ def publish_page(
     costs: Sequence[StageCost],
     provenance: Mapping[str, str],
 ) -> Path:
-    """Write `report.html`, `results.json` and each zoo's figures and tables into a folder.
+    """Write `report.html`, `results.json` and each zoo's figures, tables and map into a folder.
 
     Raises:
         UserError: If the folder cannot be written.
@@ -82,9 +85,26 @@ def publish_page(
         flat = results(config, reports)
         (out / "results.json").write_text(json.dumps(flat, indent=2, sort_keys=True) + "\n")
         zoos = [
-            PageZoo(report.zoo, report.folder, report.metrics, report.facts) for report in reports
+            PageZoo(
+                report.zoo,
+                report.folder,
+                report.metrics,
+                report.facts,
+                _publish_map(out, report, alone=len(reports) == 1),
+            )
+            for report in reports
         ]
         return write_page(out, config.name, zoos, costs_table(costs), provenance)
+
+
+def _publish_map(out: Path, report: ZooReport, alone: bool) -> str | None:
+    """Write a zoo's map and return its name; one of an earlier run does not stay."""
+    name = "map.html" if alone else f"map-{report.zoo}.html"
+    if report.map is None:
+        (out / name).unlink(missing_ok=True)
+        return None
+    write_map_page(out / name, report.zoo, report.map.read_text(encoding="ascii"))
+    return name
 
 
 def markdown_summary(

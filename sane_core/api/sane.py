@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
+
+from sane_core.analysis.search import Catalogue, Index, Matches
 from sane_core.api.bundle import Bundle, bundle_folder, read, write
 from sane_core.api.description import Description
 from sane_core.api.given import Weights, take_all
@@ -236,6 +239,48 @@ class Sane:
             for group, latents in zip(groups, values, strict=True)
         ]
         return in_order(groups, found)
+
+    def nearest(
+        self,
+        models: Weights | Sequence[Weights],
+        zoo: Catalogue | str | Path,
+        *,
+        k: int = 5,
+        pooling: str | None = None,
+        per_run: bool = False,
+        architecture: str | Architecture | None = None,
+        like: str | None = None,
+        inputs: Inputs | None = None,
+        align: bool = True,
+    ) -> Any:
+        """Find the networks of a zoo that are most like given ones.
+
+        Args:
+            models: A network or a list of them, as `embed` takes.
+            zoo: The zoo's embeddings by this SANE: a catalogue, or the path of their table.
+            k: How many.
+            pooling: Which of its embeddings; `layers` unless it has none, or too wide ones.
+            per_run: Whether only the nearest network of each run counts.
+            architecture: As `embed` takes it.
+            like: Name of the zoo whose statistics and reference are taken: `zoo` of `embed`.
+            inputs: As `embed` takes them.
+            align: As `embed` takes it.
+
+        Returns:
+            `Matches`, or a list of them for a list.
+
+        Raises:
+            ValueError: As `embed`; if the zoo's embeddings are of another width, so of another
+                model, or the zoo has no k networks.
+        """
+        catalogue = zoo if isinstance(zoo, Catalogue) else Catalogue.read(Path(zoo))
+        pooling = pooling or catalogue.pooling(self._passes.poolings)
+        found = self.embed(
+            models, pooling=pooling, architecture=architecture, zoo=like, inputs=inputs, align=align
+        ).vectors
+        index = Index(catalogue, pooling)
+        matches: list[Matches] = index.search(np.atleast_2d(found), k, per_run)
+        return matches if found.ndim > 1 else matches[0]
 
     def reconstruct(
         self,

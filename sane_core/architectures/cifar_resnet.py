@@ -1,7 +1,8 @@
 """ResNet-20 to -110 for CIFAR-10 (He et al. 2016, §4.2), as akamaster/pytorch_resnet_cifar10.
 
 Three stages of n blocks, 6n + 2 layers. Shortcuts have no weights ("option A"): where a stage
-begins they drop every other pixel and pad the channels with zeros.
+begins they drop every other pixel and pad the channels with zeros. With `shortcut=projection` they
+are a 1x1 convolution and a batch norm there ("option B"), as in pytorchcv.
 """
 
 from functools import partial
@@ -29,9 +30,9 @@ class PaddedShortcut(nn.Module):
 
 
 class CifarBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut without weights."""
+    """Two 3x3 convolutions beside a shortcut."""
 
-    def __init__(self, c_in: int, c_out: int, activation: str) -> None:
+    def __init__(self, c_in: int, c_out: int, activation: str, shortcut: str) -> None:
         super().__init__()
         stride = 1 if c_in == c_out else 2
         self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, padding=1, bias=False)
@@ -39,7 +40,7 @@ class CifarBlock(nn.Module):
         self.activation = activation_named(activation)
         self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(c_out)
-        self.shortcut = nn.Sequential() if stride == 1 else PaddedShortcut(c_in, c_out)
+        self.shortcut = _shortcut(c_in, c_out, shortcut)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map features [batch, c_in, height, width] to [batch, c_out, height', width']."""
@@ -52,15 +53,21 @@ class CifarResNet(nn.Module):
     """Stem, three stages of blocks, mean over the map, linear layer."""
 
     def __init__(
-        self, blocks: int, channels: int, classes: int, width: int, activation: str
+        self,
+        blocks: int,
+        channels: int,
+        classes: int,
+        width: int,
+        activation: str,
+        shortcut: str,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.activation = activation_named(activation)
-        self.layer1 = _stage(blocks, width, width, activation)
-        self.layer2 = _stage(blocks, width, 2 * width, activation)
-        self.layer3 = _stage(blocks, 2 * width, 4 * width, activation)
+        self.layer1 = _stage(blocks, width, width, activation, shortcut)
+        self.layer2 = _stage(blocks, width, 2 * width, activation, shortcut)
+        self.layer3 = _stage(blocks, 2 * width, 4 * width, activation, shortcut)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.linear = nn.Linear(4 * width, classes)
 
@@ -79,6 +86,7 @@ def build_cifar_resnet(
     classes: int = 10,
     width: int = 16,
     activation: str = "relu",
+    shortcut: str = "padded",
 ) -> nn.Module:
     """Build a ResNet for small images: 269,722 weights with 3 blocks per stage.
 
@@ -89,20 +97,37 @@ def build_cifar_resnet(
         classes: Width of the output.
         width: Width of the first stage; the others have twice and four times as much.
         activation: After every batch norm.
+        shortcut: Where a stage begins: `padded` (no weights) or `projection` (1x1 convolution).
+
+    Raises:
+        ValueError: If there is no such shortcut or activation.
     """
-    return CifarResNet(blocks, channels, classes, width, activation)
+    if shortcut not in ("padded", "projection"):
+        raise ValueError(f"shortcut must be padded or projection, got {shortcut!r}")
+    return CifarResNet(blocks, channels, classes, width, activation, shortcut)
 
 
-def _stage(blocks: int, c_in: int, c_out: int, activation: str) -> nn.Sequential:
+def _shortcut(c_in: int, c_out: int, kind: str) -> nn.Module:
+    if c_in == c_out:
+        return nn.Sequential()
+    if kind == "padded":
+        return PaddedShortcut(c_in, c_out)
+    return nn.Sequential(nn.Conv2d(c_in, c_out, 1, 2, bias=False), nn.BatchNorm2d(c_out))
+
+
+def _stage(blocks: int, c_in: int, c_out: int, activation: str, shortcut: str) -> nn.Sequential:
     widths = [c_in] + [c_out] * (blocks - 1)
-    return nn.Sequential(*(CifarBlock(width, c_out, activation) for width in widths))
+    return nn.Sequential(*(CifarBlock(width, c_out, activation, shortcut) for width in widths))
 
 
 def _infer(entries: int, shapes: Shapes) -> dict[str, Option] | None:
-    if len(shapes) != entries:
+    projected = "layer2.0.shortcut.0.weight" in shapes
+    if len(shapes) != entries + 6 * projected:  # two shortcuts of three entries
         return None
     width, channels, _, _ = shapes["conv1.weight"]
-    return {"channels": channels, "classes": shapes["linear.weight"][0], "width": width}
+    options: dict[str, Option] = {"channels": channels, "width": width}
+    options |= {"classes": shapes["linear.weight"][0]}
+    return options | {"shortcut": "projection" if projected else "padded"}
 
 
 def _family(depth: int) -> Family:

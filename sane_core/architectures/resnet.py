@@ -61,6 +61,15 @@ class Bottleneck(nn.Module):
         return self.relu(out + self.downsample(x))
 
 
+class EarlyBottleneck(Bottleneck):
+    """A bottleneck whose first 1x1 convolution has the stride, as He et al. first had it."""
+
+    def __init__(self, c_in: int, width: int, stride: int, activation: str) -> None:
+        super().__init__(c_in, width, stride, activation)
+        self.conv1 = nn.Conv2d(c_in, width, 1, stride, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+
+
 Block = type[BasicBlock] | type[Bottleneck]
 
 
@@ -125,6 +134,7 @@ def build_resnet(
     width: int = 64,
     stem: str = "cifar",
     activation: str = "relu",
+    strided: str = "3x3",
 ) -> nn.Module:
     """Build a ResNet.
 
@@ -137,10 +147,16 @@ def build_resnet(
         width: Width of the first stage.
         stem: `cifar` (3x3, stride 1) or `imagenet` (7x7, stride 2, then max-pooling).
         activation: After every batch norm.
+        strided: Which convolution of a bottleneck has the stride, `3x3` or `1x1`; shapes do not
+            tell. Blocks without a bottleneck have `3x3` ones only.
 
     Raises:
-        ValueError: If there is no such stem or activation.
+        ValueError: If there is no such stem, activation or strided convolution.
     """
+    if strided == "1x1" and block is Bottleneck:
+        block = EarlyBottleneck
+    elif strided != "3x3":
+        raise ValueError(f"strided must be 3x3, or 1x1 in bottlenecks, got {strided!r}")
     if stem not in ("cifar", "imagenet"):
         raise ValueError(f"stem must be cifar or imagenet, got {stem!r}")
     return ResNet(block, blocks, channels, classes, width, stem, activation)

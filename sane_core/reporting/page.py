@@ -25,12 +25,14 @@ class ZooReport(NamedTuple):
         folder: What `draw_report` wrote.
         metrics: Flat metrics of all stages.
         facts: What is worth saying in words.
+        map: File beside the page that its map is in; None if there is none.
     """
 
     name: str
     folder: Path
     metrics: Mapping[str, float]
     facts: Mapping[str, str]
+    map: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Chapter:
     headlines: list[Headline]
     parts: list[Part]
     values: list[tuple[str, str]]
+    map: str | None = None
 
 
 def write_page(
@@ -104,6 +107,7 @@ def _chapter(zoo: ZooReport) -> Chapter:
         headlines(zoo.metrics, zoo.facts),
         [part for part in parts if part.pictures or part.tables],
         values,
+        zoo.map,
     )
 
 

@@ -13,7 +13,7 @@ OPTIONS = {
     "digits-cnn": ["", "channels=3,size=12,classes=4"],
     "mlp": ["", "channels=3,size=32,hidden=7", "channels=5,size=1,classes=5,hidden=50x50x50"],
     "resnet": ["", "classes=200,width=8", "stem=imagenet,channels=1,width=5", "activation=gelu"],
-    "cifar-resnet": ["", "channels=1,classes=7,width=3", "activation=tanh"],
+    "cifar-resnet": ["", "shortcut=projection,classes=7,width=3", "activation=tanh,channels=1"],
     "vgg": ["", "batch_norm=1", "head=imagenet,width=2", "head=imagenet,batch_norm=1,classes=3"],
     "minialexnet": ["", "width=12,classes=100", "channels=1,size=32", "size=64,width=7"],
     "vit": ["", "patch=8,dim=64,depth=2,heads=1", "dim=100,hidden=50,heads=4,classes=2", "size=64"],

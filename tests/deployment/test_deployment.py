@@ -19,6 +19,7 @@ STAGES = (
     "model",
     "evaluation",
     "embeddings",
+    "map",
     "probes",
     "generation",
     "report",

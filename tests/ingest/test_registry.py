@@ -38,7 +38,7 @@ def test_a_folder_of_two_formats_is_ambiguous_and_names_the_readers(tmp_path, zo
 
 
 def test_an_empty_folder_is_an_error_that_names_the_readers(tmp_path):
-    with pytest.raises(UserError, match="none of model-zoo, sane, huggingface, safetensors, torch"):
+    with pytest.raises(UserError, match="none of model-zoo, sane, huggingface, pytorchcv, "):
         registry.reader_of(str(tmp_path))
 
 

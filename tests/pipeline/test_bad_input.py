@@ -160,6 +160,7 @@ def fill(disk: Path, but: int) -> Path:
         ("windows", [16]),
         ("model", [16]),
         ("embeddings", [0]),
+        ("map", [0]),
         ("probes", [0]),
         ("generation", [0]),
         ("report", [16]),

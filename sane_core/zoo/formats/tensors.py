@@ -21,6 +21,10 @@ from sane_core.zoo.formats.whole_file import read_file
 
 __all__ = ["Contents", "Limits", "check_values", "read_tensors"]
 
+_TORCH: dict[bytes, Callable[[bytes, Limits], Any]] = {
+    ZIP_MAGIC: load_zip,
+    LEGACY_MAGIC: load_legacy,
+}
 _SHORTEST = 10  # a safetensors file: a length and {}
 _FOREIGN = {
     b"\x80": ("another pickle", RESAVE),
@@ -48,11 +52,9 @@ def read_tensors(path: Path, limits: Limits = Limits()) -> Contents:  # noqa: B0
         OSError: If it cannot be read.
     """
     data = read_file(path, limits.bytes)
+    if data.startswith((ZIP_MAGIC, LEGACY_MAGIC)):
+        return torch_contents(data, limits)
     digest = hashlib.sha256(data)
-    if data.startswith(ZIP_MAGIC):
-        return _torch_contents(load_zip, data, digest.hexdigest(), limits)
-    if data.startswith(LEGACY_MAGIC):
-        return _torch_contents(load_legacy, data, digest.hexdigest(), limits)
     if _is_safetensors(data):
         tensors, dtypes, properties = read_safetensors(data, limits)
     elif (index := _index(data, limits)) is not None:
@@ -70,13 +72,22 @@ def read_tensors(path: Path, limits: Limits = Limits()) -> Contents:  # noqa: B0
     )
 
 
-def _torch_contents(
-    load: Callable[[bytes, Limits], Any], data: bytes, sha256: str, limits: Limits
-) -> Contents:
-    """Return what a PyTorch file holds."""
+def torch_contents(data: bytes, limits: Limits = Limits()) -> Contents:  # noqa: B008 (frozen)
+    """Return what a PyTorch file holds.
+
+    Args:
+        data: All bytes of the file.
+        limits: Bounds on what it may ask for.
+
+    Raises:
+        Refused: If it is no PyTorch file, or cannot be used.
+    """
+    load = _TORCH.get(data[: len(ZIP_MAGIC)]) or _TORCH.get(data[: len(LEGACY_MAGIC)])
+    if load is None:
+        raise _unknown(data)
     state_dict, properties = unwrap(load(data, limits), limits)
     tensors, dtypes = arrays_of(state_dict, limits)
-    return Contents(tensors, dtypes, properties, sha256)
+    return Contents(tensors, dtypes, properties, hashlib.sha256(data).hexdigest())
 
 
 def _is_safetensors(data: bytes) -> bool:

@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from sane_core.zoo.readers.huggingface import HuggingFace
 from sane_core.zoo.readers.model_zoo import ModelZoo
+from sane_core.zoo.readers.pytorchcv import Pytorchcv
 from sane_core.zoo.readers.reader import Reader
 from sane_core.zoo.readers.safetensors_folder import SafetensorsFolder
 from sane_core.zoo.readers.sane_zoo import SaneZoo
@@ -21,6 +22,7 @@ BUILT_IN: Mapping[str, Callable[[], Reader]] = {
     "model-zoo": ModelZoo,
     "sane": SaneZoo,
     "huggingface": HuggingFace,
+    "pytorchcv": Pytorchcv,
     "safetensors": SafetensorsFolder,
     "torch": TorchFolder,
 }
