@@ -36,7 +36,7 @@ def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
     """
     count, c_out, c_in = weights.shape[:3]
     matrices = np.moveaxis(weights.reshape(count, c_out, c_in, -1), 3, 1).astype(np.float64)
-    finite = np.isfinite(matrices).all(axis=(1, 2, 3))
+    finite = np.asarray(np.isfinite(matrices).all(axis=(1, 2, 3)))
     matrices = np.where(finite[:, None, None, None], matrices, 0.0)
     if c_out < c_in:
         matrices = matrices.swapaxes(2, 3)
@@ -44,3 +44,21 @@ def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
     found = np.sort(np.maximum(found, 0.0), axis=1)
     found *= CONVOLUTION if weights.ndim > 3 else 1.0
     return np.where(finite[:, None], found, np.nan)
+
+
+def random_edge(weight: np.ndarray) -> float:
+    """Return where the eigenvalues of random weights would end (Marchenko and Pastur 1967).
+
+    A matrix [c_out, c_in] of independent entries of mean square s has eigenvalues up to
+    s · (√c_out + √c_in)², in the limit of large matrices. Those beyond are *spikes*.
+
+    Args:
+        weight: [c_out, c_in, ...], of one network.
+
+    Returns:
+        In the units of `eigenvalues_of`; NaN for weights that are not finite.
+    """
+    square = float(np.square(weight.astype(np.float64)).mean())
+    c_out, c_in = weight.shape[:2]
+    scale = CONVOLUTION if weight.ndim > 2 else 1.0
+    return scale * square * float(np.sqrt(c_out) + np.sqrt(c_in)) ** 2

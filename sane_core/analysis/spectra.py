@@ -6,7 +6,7 @@ log Σ λ^α, stable rank Σ λ / λ_max, log norm log Σ λ. A metric that is n
 says why; nothing here fails for the values of weights.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,19 +77,15 @@ def metrics_of(eigenvalues: np.ndarray) -> Metrics:
     if largest <= 0:
         return Metrics(note="all weights are zero")
     top = float(np.log10(largest))
-    norms = {
-        "log_spectral_norm": top,
-        "stable_rank": total / largest,
-        "log_norm": float(np.log10(total)),
-    }
+    norms = Metrics(top, stable_rank=total / largest, log_norm=float(np.log10(total)))
     fit = fit_power_law(eigenvalues[eigenvalues > ZERO])
     if fit is None:
         note = f"no fit: fewer than {SHORTEST_TAIL} eigenvalues over {ZERO:g}, or all are equal"
-        return Metrics(**norms, note=note)
+        return replace(norms, note=note)
     # Σ λ^α = λ_max^α Σ (λ / λ_max)^α, whose sum is at most the number of eigenvalues.
     rest = float(np.log10(((eigenvalues / largest) ** fit.alpha).sum()))
-    return Metrics(
-        **norms,
+    return replace(
+        norms,
         alpha=fit.alpha,
         alpha_weighted=fit.alpha * top,
         log_alpha_norm=fit.alpha * top + rest,
