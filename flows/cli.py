@@ -1,4 +1,4 @@
-"""The command line: `sane run`, `tune`, `zoo …`, `model …`, `data …` and `doctor`.
+"""The command line: `sane run`, `tune`, `analyse`, `zoo …`, `model …`, `data …` and `doctor`.
 
 Everything heavy is imported inside the commands, so `sane --help` answers at once.
 """
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from flows.analyse_cli import analyse
 from flows.data import app as data_app
 from flows.model_cli import app as model_app
 from flows.tune_cli import tune
@@ -59,6 +60,7 @@ def run(
 
 
 app.command()(tune)
+app.command()(analyse)
 
 
 @app.command()

@@ -51,7 +51,7 @@ class Analysed:
         layers: Its layers.
         tokens: Tokens of each; None without a SANE.
         spread: ẑ_l of each, float64 [layers]; None without a SANE.
-        spread_note: Why no layer has one; "" where they have.
+        spread_note: Why no layer has one; "" where they have, or none was asked for.
         metrics: Spectral metrics of each.
     """
 
@@ -89,7 +89,7 @@ class Analysed:
     def _why(self, tokens: int | None, spread: float) -> str:
         if isfinite(spread):
             return ""
-        if self.spread_note:
+        if self.spread is None:
             return self.spread_note
         return f"no spread: {tokens} token{'' if tokens == 1 else 's'}"
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sane_core.analysis.correlate import Correlation
+from sane_core.analysis.spectra import ZERO
 from sane_core.analysis.together import correlations, series_of
 from sane_core.reporting.canvas import (
     INK,
@@ -48,8 +49,6 @@ COLUMNS = 6
 """Zoos whose spectra are drawn; of more, those at equal distances."""
 BINS = 40
 _COLOURS = (BLUE, ORANGE, GREEN, RED, PINK, SKY)
-_TITLE = 9
-"""Points of the titles of small axes."""
 
 
 def over_layers(layers: pl.DataFrame) -> Figure:
@@ -69,8 +68,7 @@ def over_layers(layers: pl.DataFrame) -> Figure:
             for (zoo,), part in own.group_by("zoo", maintain_order=True):
                 _curve(each, part, feature, str(zoo), colours[str(zoo)])
             label = name_of(feature, LAYER_FEATURES).label
-            entitle(each, f"{series}: {label}", "layer index")
-            each.title.set_fontsize(_TITLE)
+            _entitle(each, f"{series}: {label}", "layer index")
             whole_numbers(each)
             if not each.lines:
                 _say(each, "not available")
@@ -118,8 +116,7 @@ def accuracy(networks: pl.DataFrame) -> Figure:
                 label=str(group),
             )
         label = name_of(feature, LAYER_FEATURES).label
-        entitle(each, _coefficients(found[feature]), label, "" if i % 3 else "test accuracy")
-        each.title.set_fontsize(_TITLE)
+        _entitle(each, _coefficients(found[feature]), label, "" if i % 3 else "test accuracy")
         percent(each)
         if not len(rows):
             _say(each, "not available")
@@ -152,11 +149,8 @@ def spectra(table: pl.DataFrame) -> Figure:
             np.log10(own.filter("last")["edge"].to_numpy().mean()), color=INK, lw=1, ls="--"
         )
         _histograms(below, own, "distances", logarithmic=False)
-        entitle(top, zoo, "log eigenvalue", "" if column else "density")
-        entitle(below, "", "distance of tokens", "" if column else "density")
-        for each in (top, below):
-            each.title.set_fontsize(_TITLE)
-            each.xaxis.label.set_fontsize(SMALL)
+        _entitle(top, zoo, "log eigenvalue", "" if column else "density")
+        _entitle(below, "", "distance of tokens", "" if column else "density")
     axes[0].plot([], [], color=INK, lw=1, ls="--", label="edge of random weights as large")
     legend_below(figure, axes[0], columns=3)
     return figure
@@ -166,7 +160,7 @@ def _histograms(axes: Axes, rows: pl.DataFrame, column: str, logarithmic: bool) 
     """Draw the density at the last epochs, and as a line that at the first ones."""
     for last, colour, label in ((False, GREY, "first epoch"), (True, BLUE, "last epoch")):
         values = rows.filter(pl.col("last") == last)[column].explode().drop_nulls().to_numpy()
-        values = np.log10(values[values > 0]) if logarithmic else values
+        values = np.log10(values[values > ZERO]) if logarithmic else values
         if len(values):
             axes.hist(
                 values,
@@ -205,6 +199,12 @@ def _legend_of(figure: Figure, colours: dict[str, str]) -> None:
         labelcolor=INK,
         frameon=False,
     )
+
+
+def _entitle(axes: Axes, title: str, x: str, y: str = "") -> None:
+    """Write what small axes show."""
+    entitle(axes, "", x, y)
+    axes.set_title(title, fontsize=SMALL, color=INK, loc="left")
 
 
 def _say(axes: Axes, text: str) -> None:

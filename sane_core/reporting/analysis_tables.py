@@ -141,7 +141,8 @@ def _mean(values: pl.Series, digits: int) -> str:
     found = values.drop_nulls().to_numpy()
     if not len(found):
         return MISSING
-    return f"{found.mean():.{digits}f} ± {found.std():.{digits}f}"
+    spread = f" ± {found.std():.{digits}f}" if len(found) > 1 else ""
+    return f"{found.mean():.{digits}f}{spread}"
 
 
 def _shape(distances: np.ndarray) -> tuple[str, str, str]:
