@@ -4,7 +4,8 @@ from flows.algorithm import Compiled, Run
 from flows.session import TOGETHER, Session, ZooReport
 from schemas.config.benchmark import BenchmarkConfig
 from schemas.records import Artifact
-from tasks.analysis import AnalysisStage, TogetherStage, analyse, analyse_together
+from tasks.analysis import AnalysisStage, analyse
+from tasks.analysis_together import TogetherStage, analyse_together
 
 
 def analyse_one(run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact) -> Artifact:

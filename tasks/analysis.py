@@ -1,10 +1,8 @@
-"""Stages `analysis` and `analysis_together`: the layers of one zoo's networks, and of several's."""
+"""Stage `analysis`: the layers of a zoo's networks, their spectra and the spread of their tokens."""
 
 from pydantic import Field
 
-from sane_core.analysis.together import join
 from sane_core.analysis.zoo import Sources, analyse_zoo
-from sane_core.reporting.analysis_draw import of_the_analysis, write_drawn
 from schemas.config.analyse import AnalyseConfig
 from schemas.config.embed import EmbedConfig
 from schemas.records import Record
@@ -21,10 +19,6 @@ class AnalysisStage(Record):
     embed: EmbedConfig
 
 
-class TogetherStage(Record):
-    """The inputs are `zoo_<i>`, in the order of the zoos."""
-
-
 @stage("analysis")
 def analyse(
     job: Job,
@@ -39,12 +33,3 @@ def analyse(
     with progress_bar("analyse", 2, "steps") as bar:
         metrics = analyse_zoo(sources, config.analyse, config.embed, seed, job.folder, bar.advance)
     job.metrics.update(metrics)
-
-
-@stage("analysis_together")
-def analyse_together(job: Job, config: TogetherStage, seed: int, **analyses: OpenArtifact) -> None:
-    """Put the analyses of several zoos side by side and draw them (Figures 3, 4, 7 to 11)."""
-    del config, seed
-    folders = [analyses[f"zoo_{i}"].folder for i in range(len(analyses))]
-    job.metrics.update(join(folders, job.folder))
-    write_drawn(job.folder, *of_the_analysis(job.folder))

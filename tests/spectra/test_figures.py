@@ -11,6 +11,7 @@ from sane_core.analysis.network import FEATURES
 from sane_core.reporting.analysis_draw import of_the_analysis, write_drawn
 from sane_core.reporting.analysis_figures import COLUMNS, accuracy, over_layers, spectra
 from sane_core.reporting.analysis_tables import correlations_table, missing_table, spectra_table
+from sane_core.reporting.sections import SECTIONS
 from schemas.analysis_tables import ANALYSED_LAYERS, ANALYSED_NETWORKS, SPECTRA
 
 RNG = np.random.default_rng(0)
@@ -137,3 +138,14 @@ def test_what_is_not_there_is_left_out_or_said(tmp_path: Path, empty: str) -> No
     means = written["analysis_means"]
     at = means["columns"].index({"accuracy": "test acc.", "spread": "SANE, ẑ"}[empty])
     assert {row[at] for row in means["rows"]} == {"–"}
+
+
+def test_the_page_has_a_place_for_everything_that_is_drawn(tmp_path: Path) -> None:
+    table = networks(4)
+    table.write_parquet(tmp_path / "networks.parquet")
+    layers_of(table).write_parquet(tmp_path / "layers.parquet")
+    spectra_of(table).write_parquet(tmp_path / "spectra.parquet")
+    drawn, written = of_the_analysis(tmp_path)
+    section = next(section for section in SECTIONS if section.anchor == "analysis")
+    assert drawn.keys() == section.figures.keys()
+    assert written.keys() == set(section.tables)
