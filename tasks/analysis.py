@@ -1,4 +1,4 @@
-"""Stage `analysis`: the layers of a zoo's networks, their spectra and the spread of their tokens."""
+"""Stage `analysis`: spectra of the layers of a zoo's networks, and spread of their tokens."""
 
 from pydantic import Field
 
