@@ -1,17 +1,43 @@
 """The stages of the analysis: one per zoo, then one of all that share a SANE."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.algorithm import Compiled
 from flows.analyse import analyse_all, analyse_one
+from flows.configuration import load_configuration
 from flows.made_zoo import MadeZoo
 from flows.session import TOGETHER
+from sane_core.analysis.correlate import FEWEST_NETWORKS
+from sane_core.analysis.together import series_of
 from schemas.config.benchmark import BenchmarkConfig
+from schemas.config.zoo import ZooConfig
 from schemas.records import Artifact, Record
 from tasks.stage import Stage
+
+DEPLOYMENTS = Path(__file__).resolve().parents[2] / "deployments"
+
+
+def trained_zoos(name: str) -> list[ZooConfig]:
+    """Return the zoos of an experiment file, which share a SANE and are analysed."""
+    loaded = load_configuration(DEPLOYMENTS / name, ())
+    assert (loaded.together, loaded.experiments) == (True, ("analyse",))
+    return [zoo for zoo in loaded.zoos if isinstance(zoo, ZooConfig)]
+
+
+def test_figure_4_has_enough_resnets_and_vggs_to_correlate() -> None:
+    zoos = trained_zoos("figure4.yaml")
+    assert sum(zoo.members for zoo in zoos) >= FEWEST_NETWORKS
+    assert {series_of(zoo.architecture) for zoo in zoos} == {"cifar-resnet", "vgg"}
+
+
+def test_figure_7_differs_in_the_batch_alone() -> None:
+    zoos = trained_zoos("figure7.yaml")
+    assert [zoo.batch for zoo in zoos] == [8, 16, 32, 64, 128, 256]
+    assert len({zoo.model_copy(update={"batch": 1, "name": "same"}) for zoo in zoos}) == 1
 
 
 def config(**changed: Any) -> BenchmarkConfig:
