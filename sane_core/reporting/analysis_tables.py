@@ -11,6 +11,7 @@ from sane_core.reporting.names import LAYER_FEATURES, name_of
 from sane_core.reporting.table import Table
 
 MISSING = "–"
+WITHIN = "within zoos"
 _LABELS = [name_of(feature, LAYER_FEATURES).label for feature in FEATURES]
 
 
@@ -38,7 +39,7 @@ def means_table(networks: pl.DataFrame) -> Table:
 
 
 def correlations_table(networks: pl.DataFrame) -> Table:
-    """Show how features and test accuracy go together, in all networks and in every series.
+    """Show how features and test accuracy go together: in all, in every series, within zoos.
 
     Args:
         networks: Rows of `ANALYSED_NETWORKS`, one per network.
@@ -48,6 +49,8 @@ def correlations_table(networks: pl.DataFrame) -> Table:
     if len(set(names)) > 1:
         for name in dict.fromkeys(names):
             groups[name] = networks.filter(pl.Series([each == name for each in names]))
+    if networks["zoo"].n_unique() > 1:
+        groups[WITHIN] = _centred(networks)
     rows = []
     for group, own in groups.items():
         for feature, found in correlations(own.to_arrow()).items():
@@ -62,7 +65,8 @@ def correlations_table(networks: pl.DataFrame) -> Table:
         (
             f"A network counts once, at its last epoch; below {FEWEST_NETWORKS} networks there is "
             "no correlation. Networks of different depth and width differ in accuracy and in "
-            "features for that alone, so a correlation is no cause.",
+            "features for that alone, so a correlation is no cause: `within zoos` is of the "
+            "differences to each zoo's mean.",
         ),
     )
 
@@ -131,6 +135,15 @@ def missing_table(layers: pl.DataFrame) -> Table | None:
         return None
     rows = [(note, _some(names), str(count)) for note, names, count in found.iter_rows()]
     return Table("Not available", ("why", "layers", "networks"), tuple(rows))
+
+
+def _centred(networks: pl.DataFrame) -> pl.DataFrame:
+    """Return features and accuracy as differences to their means over a zoo."""
+    known = pl.col("test_accuracy").is_not_null()
+    names = (*FEATURES, "test_accuracy")
+    return networks.filter(known).with_columns(
+        pl.col(name) - pl.col(name).mean().over("zoo") for name in names
+    )
 
 
 def _some(names: list[str]) -> str:

@@ -99,13 +99,26 @@ def test_many_zoos_share_the_figure_of_spectra() -> None:
 def test_the_tables_say_what_the_figures_do() -> None:
     table = networks(24)
     rows = correlations_table(table).rows
-    assert {row[0] for row in rows} == {"all", "resnet", "vgg"}
+    assert {row[0] for row in rows} == {"all", "resnet", "vgg", "within zoos"}
     assert [row[2] for row in rows if row[0] == "vgg"] == ["12"] * len(FEATURES)
     missing = missing_table(layers_of(table))
     assert missing
     assert missing.rows == (("no spread: 1 token", "layer0", "24"),)
     found = spectra_table(spectra_of(networks(1, zoos=1))).rows
     assert [row[2] for row in found] == ["first", "last"]
+
+
+def test_what_only_differs_between_zoos_does_not_correlate_within_them() -> None:
+    zoo = np.repeat([0.0, 1.0], 15)
+    noise = np.random.default_rng(0).standard_normal((2, 30))
+    values = {"alpha": 9 * zoo + noise[0], "test_accuracy": zoo + 0.1 * noise[1]}
+    table = networks(30).with_columns(
+        zoo=pl.Series([f"zoo-{int(each)}" for each in zoo]),
+        **{name: pl.Series(each) for name, each in values.items()},
+    )
+    rows = {row[0]: float(row[3]) for row in correlations_table(table).rows if row[1] == "α"}
+    assert rows["all"] > 0.9
+    assert abs(rows["within zoos"]) < 0.4
 
 
 def test_equal_tables_give_equal_files(tmp_path: Path) -> None:
