@@ -3,6 +3,7 @@
 from prefect import flow
 
 from flows.algorithm import Run, compile_zoo, train
+from flows.analyse import analyse_all
 from flows.experiments import experiment
 from flows.session import TOGETHER, Session, ZooReport
 from schemas.config.benchmark import BenchmarkConfig, ZooSource
@@ -34,10 +35,11 @@ def _each(session: Session, config: BenchmarkConfig) -> list[ZooReport]:
 
 
 def _together(session: Session, config: BenchmarkConfig) -> list[ZooReport]:
-    """Train one autoencoder on all zoos, then experiment on each of them."""
+    """Train one autoencoder on all zoos, then experiment on each of them and compare."""
     runs = [session.for_zoo(source.name) for source in config.zoos]
     zoos = [compile_zoo(run, config, source) for run, source in zip(runs, config.zoos, strict=True)]
     model = train(session.for_zoo(TOGETHER), config, zoos)
-    return [
+    reports = [
         run.report(experiment(run, config, zoo, model)) for run, zoo in zip(runs, zoos, strict=True)
     ]
+    return reports + analyse_all(session, config)

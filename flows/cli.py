@@ -1,4 +1,4 @@
-"""The command line: `sane run`, `tune`, `embed`, `search`, `zoo …`, `model …`, `data …`, `doctor`.
+"""The command line: `sane run`, `tune`, `embed`, `search`, `analyse`, `zoo …`, `model …`, and more.
 
 Everything heavy is imported inside the commands, so `sane --help` answers at once.
 """
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from flows.analyse_cli import analyse
 from flows.data import app as data_app
 from flows.embed_cli import embed
 from flows.model_cli import app as model_app
@@ -63,6 +64,7 @@ def run(
 app.command()(tune)
 app.command()(embed)
 app.command()(search)
+app.command()(analyse)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from typing import Any
 
 from flows.ablate import ablate
 from flows.algorithm import Compiled, Run, evaluate_on
+from flows.analyse import analyse_one
 from flows.baseline import Baseline, train_baseline
 from sane_core.embedding.embed import whole_models
 from schemas.config.benchmark import BenchmarkConfig
@@ -29,6 +30,8 @@ def experiment(run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact
         done["generation"] = _generate(run, config, zoo, model, baseline)
     if "ablate" in config.experiments:
         done["ablation"] = ablate(run, config, zoo, model)
+    if "analyse" in config.experiments:
+        done["analysis"] = analyse_one(run, config, zoo, model)
     made: dict[str, Any] = {"tokens": zoo.tokens, "windows": zoo.windows, "model": model}
     return run(report, ReportStage(), zoo=zoo.zoo.artifact, **made, **done)
 

@@ -37,6 +37,7 @@ def report(
         evaluation=folders.get("evaluation"),
         baseline=folders.get("baseline"),
         ablation=folders.get("ablation"),
+        analysis=folders.get("analysis"),
         metrics={name: value for manifest in own for name, value in manifest.metrics.items()},
         facts={name: value for manifest in own for name, value in manifest.facts.items()},
     )

@@ -22,8 +22,8 @@ from sane_core.reporting import (
     weights_figures,
     weights_tables,
 )
-from sane_core.reporting.canvas import save
-from sane_core.reporting.table import Table, write_tables
+from sane_core.reporting.analysis_draw import of_the_analysis, write_drawn
+from sane_core.reporting.table import Table
 from sane_core.weights.symmetry.derive import symmetries_of
 
 REFERENCES = ("prompts", "prompts_selected")
@@ -45,6 +45,7 @@ class ReportSources:
         evaluation: Folder of the evaluation stage.
         baseline: Folder of the evaluation stage of the global baseline.
         ablation: Folder of the ablation stage.
+        analysis: Folder of the analysis stage.
     """
 
     zoo: Path
@@ -57,6 +58,7 @@ class ReportSources:
     evaluation: Path | None = None
     baseline: Path | None = None
     ablation: Path | None = None
+    analysis: Path | None = None
 
 
 def draw_report(sources: ReportSources, folder: Path) -> None:
@@ -74,16 +76,15 @@ def draw_report(sources: ReportSources, folder: Path) -> None:
         parts.append(_of_the_evaluation(sources.evaluation, sources))
     if sources.ablation:
         parts.append(_of_the_ablations(sources.ablation))
+    if sources.analysis:
+        parts.append(of_the_analysis(sources.analysis))
     if sources.probe:
         parts.append(_of_the_probes(sources.probe))
     if sources.generation:
         parts.append(_of_the_generation(sources.generation))
     drawn = {name: figure for figures_of, _ in parts for name, figure in figures_of.items()}
     written = {name: table for _, tables_of in parts for name, table in tables_of.items()}
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    for name, figure in drawn.items():
-        save(figure, folder / "figures" / f"{name}.png")
-    write_tables(folder / "tables.json", written)
+    write_drawn(folder, drawn, written)
 
 
 def _of_the_model(sources: ReportSources) -> tuple[dict[str, Figure], dict[str, Table]]:

@@ -81,6 +81,16 @@ SAMPLERS = {
     "interpolation": Name("interpolation, share swept", GREEN),
 }
 
+LAYER_FEATURES = {
+    "spread": Name("SANE, ẑ", BLUE, True),
+    "log_spectral_norm": Name("log spectral norm", GREY),
+    "alpha_weighted": Name("weighted α", GREY),
+    "alpha": Name("α", GREY),
+    "stable_rank": Name("stable rank", GREY),
+    "log_alpha_norm": Name("log α-norm", GREY),
+    "log_norm": Name("log norm", GREY),
+}
+
 
 def in_order(present: Iterable[str], known: Mapping[str, Name]) -> list[str]:
     """Return the names that are present, the known ones first and in their fixed order."""

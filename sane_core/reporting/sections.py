@@ -120,6 +120,29 @@ SECTIONS = (
         ("ablation_sizes",),
     ),
     Section(
+        "analysis",
+        "Layers and their spectra (§4)",
+        "WeightWatcher's metrics are of the eigenvalues of a layer's weights; ẑ is how far apart "
+        "the latents of a layer's tokens lie (Eq. 8). Compare their course over the layers: the "
+        "paper finds low values in early layers and a rise at the end. A correlation with accuracy "
+        "is given over twenty networks or more, and n is written beside it.",
+        {
+            "analysis_layers": "Log spectral norm, weighted alpha and the spread of tokens over "
+            "the layer index, a curve per zoo, with a band over networks.",
+            "analysis_accuracy": "Test accuracy over the mean of each feature over a network's "
+            "layers, a point per network, with correlations.",
+            "analysis_spectra": "Histograms of one layer's eigenvalues, with the edge of random "
+            "weights, and of the distances between its tokens' latents, by zoo, at the first and "
+            "at the last epoch.",
+        },
+        (
+            "analysis_means",
+            "analysis_correlations",
+            "analysis_spectra",
+            "analysis_missing",
+        ),
+    ),
+    Section(
         "probing",
         "Predicting properties of networks (§5.1)",
         "A linear probe predicts a property from an embedding, fitted on train runs, its "

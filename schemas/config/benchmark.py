@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from schemas.config.ablate import AblateConfig
+from schemas.config.analyse import AnalyseConfig
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.ingest import IngestConfig
@@ -76,7 +77,7 @@ class BenchmarkConfig(Record):
     together: bool = Field(
         default=False, description="train one autoencoder on all zoos, which have one token size"
     )
-    experiments: tuple[Literal["probe", "generate", "ablate"], ...] = Field(
+    experiments: tuple[Literal["probe", "generate", "ablate", "analyse"], ...] = Field(
         default=("probe", "generate")
     )
     global_baseline: bool = Field(
@@ -92,6 +93,7 @@ class BenchmarkConfig(Record):
     probe: ProbeConfig = ProbeConfig()
     generate: GenerateConfig = GenerateConfig()
     ablate: AblateConfig = AblateConfig()
+    analyse: AnalyseConfig = AnalyseConfig()
     data: str = Field(default="data", description="folder of the image datasets' files")
     store: str = Field(default="store", description="artifact store: a folder or an fsspec URI")
     out: str | None = Field(default=None, description="report folder; runs/<name> if not given")
