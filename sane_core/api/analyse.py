@@ -116,7 +116,7 @@ def _prepare(path: Path, sane: Sane) -> Prepared:
 def _spread(prepared: Prepared, passes: Passes) -> tuple[np.ndarray | None, str]:
     layers = len(prepared.layers)
     try:
-        return spread(passes.encode(prepared), prepared.positions[:, 1], layers)[0], ""
+        return spread(passes.encode([prepared])[0], prepared.positions[:, 1], layers)[0], ""
     except ValueError as error:
         return None, f"no spread: {error}"
 
