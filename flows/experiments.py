@@ -41,6 +41,7 @@ def _probe(
     inputs["embeddings"] = run(embed, stage, **inputs)
     if baseline:
         inputs["baseline"] = baseline.embed(zoo)
+    inputs["zoo"] = zoo.zoo.artifact
     return run(probe, ProbeStage(probe=config.probe, embed=config.embed), **inputs)
 
 

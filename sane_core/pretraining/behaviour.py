@@ -230,11 +230,11 @@ def open_behaviour(
         architecture=network,
         images=None if images is None else read_images(images)["train"],
         config=config,
-        others=_read_others(zoo, tokens, network, layers, train.runs, train.epochs) if zoo else {},
+        others=read_others(zoo, tokens, network, layers, train.runs, train.epochs) if zoo else {},
     )
 
 
-def _read_others(
+def read_others(
     zoo: Path,
     tokens: Path,
     network: Architecture,
