@@ -28,7 +28,7 @@ from tasks.tracking_places import FlowRunRef
 TOGETHER = "together"
 """Where a zoo's name stands, for what was made of all zoos at once."""
 
-LOGGED = ("model", "evaluation", "probes", "generation", "ablation")
+LOGGED = ("model", "evaluation", "probes", "transfer", "generation", "ablation")
 """Stages whose files are copied to MLflow: small, and what people load or plot."""
 LEFT_OUT = ("last.safetensors", "optimizer.safetensors")
 """Files that training goes on from: several times the model, and nobody's to look at."""

@@ -152,6 +152,16 @@ def fit_all(
     return fits
 
 
+def chosen_poolings(fits: Fits, targets: Sequence[Target]) -> set[str]:
+    """Return which of SANE's poolings are best on validation runs, of any target in any fold."""
+    found = set()
+    for target in targets:
+        own = {name: fit for (name, of), fit in fits.items() if of == target.name}
+        candidates = [name for name in own if _between(name, *SELECTIONS[SELECTED])]
+        found |= {_best(own, candidates, fold) for fold in range(len(own[candidates[0]]))}
+    return found
+
+
 def compare(
     fits: Fits,
     target: Target,
@@ -174,8 +184,7 @@ def compare(
     chosen: dict[str, list[str]] = {}
     for selection, ends in SELECTIONS.items():
         if candidates := [name for name in own if _between(name, *ends)]:
-            best = [max(candidates, key=lambda n, i=i: own[n][i].score) for i in range(len(sides))]
-            chosen[selection] = best
+            chosen[selection] = [_best(own, candidates, fold) for fold in range(len(sides))]
     for selection, best in chosen.items():
         own[selection] = [own[name][i] for i, name in enumerate(best)]
     shown = {name: found for name, found in own.items() if not name.endswith(BESIDE)}
@@ -196,6 +205,10 @@ def compare(
     ]
     differences = list(_differences(target, truth, predictions, of, len(np.unique(runs[rows]))))
     return Compared(target, sides, results, differences, predictions, own, chosen)  # type: ignore[arg-type]
+
+
+def _best(fits: Mapping[str, list[Fit]], candidates: Sequence[str], fold: int) -> str:
+    return max(candidates, key=lambda name: fits[name][fold].score)
 
 
 def _between(name: str, start: str, end: str) -> bool:

@@ -80,13 +80,13 @@ def _aligned(
     network = checkpoints.architecture
     groups = within(stored_groups(symmetries_of(network).groups, network), weights)
     models = range(len(next(iter(weights.values()))))
-    at = (_reference(checkpoints), weights, groups, seed_for(seed, "foreign"))
+    at = (reference_weights(checkpoints), weights, groups, seed_for(seed, "foreign"))
     matching = match(*at, signs=bool(found.signs))
     alignment = Alignment(tuple(models), matching.permutations, matching.signs)
     return alignment.apply(weights, np.arange(len(models)), groups)
 
 
-def _reference(checkpoints: Checkpoints) -> dict[str, np.ndarray]:
+def reference_weights(checkpoints: Checkpoints) -> dict[str, np.ndarray]:
     """Return the zoo's reference, entry -> float32 [...]."""
     run, epoch = reference_of(pq.read_table(checkpoints.folder / "checkpoints.parquet"))
     last = read_tokens(checkpoints.folder / "tokens", "train", [epoch])

@@ -225,12 +225,12 @@ def fit_probe(train: Split, validation: Split, test: Split, lambdas: tuple[float
     """
     sides = (train, validation, test)
     ends = np.cumsum([len(side.target) for side in sides])
-    rows = np.split(np.arange(ends[-1]), ends[:-1])
+    fitted, chosen, tested = np.split(np.arange(ends[-1]), ends[:-1])
     target = np.concatenate([side.target for side in sides]).astype(np.float64)[:, None]
-    columns = columns_of(np.concatenate([side.features for side in sides]), rows[0])
-    fit = fit_ridge(columns, target, *rows, lambdas, r_squared)
+    columns = columns_of(np.concatenate([side.features for side in sides]), fitted)
+    fit = fit_ridge(columns, target, fitted, chosen, tested, lambdas, r_squared)
     made = fit.test[:, 0]
-    return Probe(fit.regularization, fit.score, r_squared(target[rows[2], 0], made), made)
+    return Probe(fit.regularization, fit.score, r_squared(target[tested, 0], made), made)
 
 
 def bootstrap_r2(

@@ -100,7 +100,8 @@ def metrics_of(probed: Probed) -> dict[str, float]:
     `probe.r2.<target>.<features>` with `.low` and `.high`, `probe.kendall.<target>.<features>`,
     `probe.accuracy.<target>.<features>` with `.low` and `.high`, `probe.majority.<target>`,
     `probe.difference.<target>.<a>.<b>` with `.low`, `.high` and `.share_above`,
-    `probe.interval.<target>.<features>.coverage` and `.width`, `probe.gate.false_alarms`,
+    `probe.interval.<target>.<features>.coverage` and `.width` where there were runs enough,
+    `probe.gate.false_alarms`,
     `probe.gate.detected.<kind>`.
     """
     metrics: dict[str, float] = {}
@@ -116,7 +117,7 @@ def metrics_of(probed: Probed) -> dict[str, float]:
         name = f"probe.difference.{claim.target}.{claim.a}.{claim.b}"
         metrics |= _with_ends(name, claim.difference, claim)
         metrics[f"{name}.share_above"] = claim.share_above
-    for held in probed.coverages:
+    for held in (row for row in probed.coverages if np.isfinite(row.width)):
         name = f"probe.interval.{held.target}.{held.features}"
         metrics |= {f"{name}.coverage": held.coverage, f"{name}.width": held.width}
     for alarm in probed.alarms:
@@ -144,8 +145,12 @@ def _write_unavailable(path: Path, probed: Probed) -> None:
         for kind, found in probed.unavailable.items()
         for name, reason in found.items()
     ]
-    schema = pa.schema([(name, pa.string()) for name in ("kind", "name", "reason")])
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    pq.write_table(pa.Table.from_pylist(rows, schema=unavailable_records()), path)
+
+
+def unavailable_records() -> pa.Schema:
+    """Return the schema of what could not be had, and why."""
+    return pa.schema([(name, pa.string()) for name in ("kind", "name", "reason")])
 
 
 def _write_predictions(path: Path, probed: Probed) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sane_core.embedding.files import Embeddings
-from sane_core.probing.compare import STATISTICS, Compared, compare, fit_all
+from sane_core.probing.compare import STATISTICS, Compared, chosen_poolings, compare, fit_all
 from sane_core.probing.features import KINDS, make_features, read_checkpoints
 from sane_core.probing.folds import Sides, fixed_sides, folded_sides
 from sane_core.probing.judge import coverages, gate_pooling, predictor_of, try_gate, zoo_gate
@@ -20,6 +20,10 @@ from schemas.errors import UserError
 
 STEPS = len(KINDS) + 2
 """Calls of `on_features`: as each kind of features is ready, the probes, and the rest."""
+
+FULL = "sane_full"
+DEAR = ("untrained_full", "pca_full")
+"""Controls that are fitted only if SANE's full sequence was chosen for some target."""
 
 
 def probe_zoo(
@@ -143,10 +147,18 @@ def probe_targets(
         of_rows = features
         if len(rows) < len(runs):
             of_rows = {name: values[rows] for name, values in features.items()}
-        fits = fit_all(of_rows, own, among, config.lambdas)
+        fits = fit_all(without_dear_controls(of_rows), own, among, config.lambdas)
+        if FULL in chosen_poolings(fits, own):
+            dear = {name: of_rows[name] for name in DEAR if name in of_rows}
+            fits |= fit_all(dear, own, among, config.lambdas)
         for target in own:
             made[target.name] = compare(fits, target, runs[rows], among, config, seed)
     return [made[target.name] for target in targets]
+
+
+def without_dear_controls(features: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Leave out the controls' full sequences, which take the most time of all features."""
+    return {name: values for name, values in features.items() if name not in DEAR}
 
 
 def _usable(

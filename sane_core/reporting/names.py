@@ -36,15 +36,19 @@ TARGETS = {
 
 FEATURES = {
     "sane_selected": Name("SANE, pooling selected", BLUE, True),
+    "sane_statistics": Name("SANE + s(W), pooling selected", BLUE, True),
     "sane_mean": Name("SANE, mean", SKY, True),
     "sane_layers": Name("SANE, per layer", SKY, True),
     "sane_global": Name("SANE, one embedding per model", SKY, True),
     "global": Name("hyper-representation E_c+D (one embedding per model)", BLACK),
     "weights": Name("W, flattened weights"),
     "statistics": Name("s(W), layer statistics", GREY),
+    "outputs": Name("outputs for random inputs", GREY),
+    "untrained_selected": Name("untrained encoder, pooling selected"),
     "untrained_mean": Name("untrained encoder, mean"),
     "untrained_layers": Name("untrained encoder, per layer"),
     "untrained_global": Name("untrained encoder, one embedding per model"),
+    "pca_selected": Name("PCA of tokens, pooling selected"),
     "pca_mean": Name("PCA of tokens, mean"),
     "pca_layers": Name("PCA of tokens, per layer"),
 }
