@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from sane_core.probing.bootstrap import interval, resample_mean, resample_r2
-from sane_core.probing.folds import Sides, tested
+from sane_core.probing.folds import Sides, all_tested
 from sane_core.probing.linear import Fit, columns_of, fit_ridge, r_squared
 from sane_core.probing.targets import Target
 from sane_core.seeding import rng_for
@@ -34,6 +34,9 @@ SELECTIONS: Mapping[str, tuple[str, str]] = {
 OURS = (SELECTED, COMBINED)
 OTHERS = (STATISTICS, "untrained_selected", "pca_selected", "outputs", "weights", "global")
 """What each of ours is compared with, where it is there."""
+
+_EQUAL = 1e-12
+"""Differences below it are rounding."""
 
 Fits = dict[tuple[str, str], list[Fit]]
 """(features, target) -> a fit per fold."""
@@ -188,7 +191,7 @@ def compare(
     for selection, best in chosen.items():
         own[selection] = [own[name][i] for i, name in enumerate(best)]
     shown = {name: found for name, found in own.items() if not name.endswith(BESIDE)}
-    rows = tested(sides)
+    rows = all_tested(sides)
     predictions = {name: _read(target, found, sides, rows) for name, found in shown.items()}
     truth = target.values[rows]
     rng = rng_for(seed, "probe bootstrap", target.name)
@@ -243,7 +246,7 @@ def _numbers(
     resampled: np.ndarray,
     chosen: Sequence[str],
 ) -> ProbeResult:
-    truth = target.values[tested(sides)]
+    truth = target.values[all_tested(sides)]
     low, high = interval(resampled)
     return ProbeResult(
         features=name,
@@ -268,7 +271,7 @@ def _classes(
     resampled: np.ndarray,
     chosen: Sequence[str],
 ) -> ClassResult:
-    truth = target.values[tested(sides)]
+    truth = target.values[all_tested(sides)]
     low, high = interval(resampled)
     return ClassResult(
         features=name,
@@ -323,6 +326,6 @@ def _differences(
             difference=first - second,
             low=float(low),
             high=float(high),
-            share_above=float((known > 0).mean()) if len(known) else float("nan"),
+            share_above=float((known > _EQUAL).mean()) if len(known) else float("nan"),
             runs=runs,
         )

@@ -94,6 +94,6 @@ def _dealt(
     return [order[i::folds] for i in range(folds)]
 
 
-def tested(sides: Sequence[Sides]) -> np.ndarray:
+def all_tested(sides: Sequence[Sides]) -> np.ndarray:
     """Return all rows that are tested, ascending."""
     return np.sort(np.concatenate([side.test for side in sides]))

@@ -28,7 +28,7 @@ from sane_core.probing.compare import (
     ProbeResult,
 )
 from sane_core.probing.conformal import Coverage
-from sane_core.probing.folds import tested
+from sane_core.probing.folds import all_tested
 from sane_core.probing.gate import Gate
 from sane_core.probing.judge import Alarms
 
@@ -156,7 +156,7 @@ def unavailable_records() -> pa.Schema:
 def _write_predictions(path: Path, probed: Probed) -> None:
     tables = []
     for each in probed.compared:
-        at = tested(each.sides)
+        at = all_tested(each.sides)
         rows = probed.rows[each.target.name][at]
         for features in (name for name in SHOWN if name in each.predictions):
             columns = {

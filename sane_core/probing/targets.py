@@ -18,6 +18,11 @@ from sane_core.probing.folds import Sides
 MOST_CLASSES = 50
 """Of a property in words; one with more is a name, which runs do not share."""
 
+_NO_PROPERTIES = {
+    *("zoo", "run", "run_name", "split", "source", "sha256", "licence"),
+    *("first_token", "last_token"),
+}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -137,8 +142,11 @@ def _target(name: str, column: pa.Array) -> Target:
 
 
 def _known(schema: pa.Schema) -> str:
-    names = [field.name for field in schema if not pa.types.is_struct(field.type)]
+    """List the properties of a table, without what tells checkpoints and files apart."""
+    names = []
     for field in schema:
         if pa.types.is_struct(field.type):
             names += [f"{field.name}.{inner.name}" for inner in field.type]
+        elif field.name not in _NO_PROPERTIES:
+            names.append(field.name)
     return ", ".join(names)

@@ -154,13 +154,15 @@ def _of_the_probes(folder: Path, beside: Counterpart) -> tuple[dict[str, Figure]
         predictions = pl.read_parquet(folder / "predictions.parquet")
         drawn["probe_r2"] = figures.probe_r2(numbers)
         drawn["predictions"] = figures.predictions(predictions)
-        written["probes"] = tables.probes_table(numbers, beside)
-        written["probe_choices"] = tables.choices_table(numbers)
+        written = {"probes": tables.probes_table(numbers, beside)} | written
         written["probe_published"] = probe_tables.published_table(numbers, beside)
-        written["probe_intervals"] = probe_tables.intervals_table(intervals)
     if len(classes):
         written["probe_classes"] = probe_tables.classes_table(classes)
+    if len(intervals):
+        written["probe_intervals"] = probe_tables.intervals_table(intervals)
     written["probe_gate"] = probe_tables.gate_table(gate)
+    if len(numbers):
+        written["probe_choices"] = tables.choices_table(numbers)
     missing = probe_tables.unavailable_table(unavailable)
     return drawn, written | ({"probe_missing": missing} if missing else {})
 
