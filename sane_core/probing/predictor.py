@@ -69,7 +69,12 @@ class Predictor:
             vectors: Pooling -> float [models, d].
             statistics: s(W), float [models, 7 · L].
         """
-        return self.gate.foreign(gate_features(vectors[self.gate_pooling], statistics))
+        return self.distances(vectors, statistics) > 1
+
+    def distances(self, vectors: Mapping[str, np.ndarray], statistics: np.ndarray) -> np.ndarray:
+        """Return float64 [models]: how far models are from the zoo; above 1 they are foreign."""
+        features = gate_features(vectors[self.gate_pooling], statistics)
+        return self.gate.distances(features) / self.gate.threshold
 
     def predict(
         self, vectors: Mapping[str, np.ndarray], statistics: np.ndarray
