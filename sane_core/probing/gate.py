@@ -1,38 +1,40 @@
 """A gate before predictions: is a model like the zoo's, or foreign to it?
 
-A probe answers whatever it is asked. The gate looks at the embedding and at s(W) first: the
-Mahalanobis distance from the train runs' checkpoints, in the main directions of both, with the
-variance that is left as the spread in all other directions (probabilistic PCA). s(W) is in it for
-the scale, which standardized tokens hide where a network is far off. The threshold is what a
-validation run's checkpoints, which the directions were not fitted to, stay below.
+A probe answers whatever it is asked. The gate looks at two things first: the embedding, which tells
+weights in the wrong places, and s(W), which tells weights of the wrong size. Of each it takes the
+Mahalanobis distance from the train runs' checkpoints, in its main directions, with the variance
+that is left as the spread in all others (probabilistic PCA). The larger of the two counts, each in
+units of what a validation run's checkpoints, which no direction was fitted to, stay below.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sane_core.probing.basis import Basis, fit_basis, scale_columns
 from sane_core.probing.conformal import run_quantile
 
-EXPLAINED = 0.99
+EXPLAINED = 0.9999
 """Share of the variance that main directions hold."""
-MOST_DIRECTIONS = 64
+MOST_DIRECTIONS = 512
+ROWS_PER_DIRECTION = 5
+"""Train checkpoints that a main direction takes at least."""
 SMALLEST_SPREAD = 1e-6
-"""Of the variance left over, as a share of a column's: below it, rounding would count."""
+"""Of a direction, as a share of a column's variance: below it, rounding would count."""
 
 
 @dataclass(frozen=True)
-class Gate:
-    """What is like the zoo.
+class Block:
+    """One thing that a gate looks at.
 
     Attributes:
-        centre: float64 [d], of the embedding and s(W) side by side.
+        centre: float64 [d].
         scale: float64 [d]; 0 where constant over the train runs.
         vectors: float64 [varying columns, m], main directions.
         values: float64 [m], variances along them.
         rest: Variance in every other direction.
-        threshold: Distance above which a model is foreign.
-        asked: Share of the zoo's own checkpoints that may be called foreign.
+        unit: Mahalanobis distance that counts as 1.
     """
 
     centre: np.ndarray
@@ -40,38 +42,58 @@ class Gate:
     vectors: np.ndarray
     values: np.ndarray
     rest: float
-    threshold: float
-    asked: float
+    unit: float
 
     def distances(self, features: np.ndarray) -> np.ndarray:
-        """Return how far models are from the zoo.
-
-        Args:
-            features: float [models, d], as the gate was fitted on; not finite is infinitely far.
-
-        Returns:
-            float64 [models], about 1 for a checkpoint of the train runs.
-        """
+        """Return float64 [models] of features [models, d]; not finite is infinitely far."""
         finite = np.isfinite(features).all(1)
-        x = scale_columns(np.where(finite[:, None], features, 0), self.centre, self.scale)
+        known = np.where(finite[:, None], features, 0).astype(np.float64)
+        x = scale_columns(known, self.centre, self.scale)
         main = x @ self.vectors
         left = ((x**2).sum(1) - (main**2).sum(1)).clip(0)
         squares = (main**2 / self.values).sum(1) + left / self.rest
-        return np.where(finite, np.sqrt(squares / max(1, x.shape[1])), np.inf)
+        return np.where(finite, np.sqrt(squares) / self.unit, np.inf)
 
-    def foreign(self, features: np.ndarray) -> np.ndarray:
-        """Return bool [models]: whether they are unlike the zoo."""
-        return self.distances(features) > self.threshold
+
+@dataclass(frozen=True)
+class Gate:
+    """What is like the zoo.
+
+    Attributes:
+        embedding: Of the embedding.
+        statistics: Of s(W).
+        asked: Share of the zoo's own checkpoints that may be called foreign.
+    """
+
+    embedding: Block
+    statistics: Block
+    asked: float
+
+    def distances(self, pooled: np.ndarray, statistics: np.ndarray) -> np.ndarray:
+        """Return how far models are from the zoo, float64 [models]; above 1 they are foreign.
+
+        Args:
+            pooled: Embeddings, float [models, d].
+            statistics: s(W), float [models, 7 · L].
+        """
+        return np.maximum(self.embedding.distances(pooled), self.statistics.distances(statistics))
+
+    def foreign(self, pooled: np.ndarray, statistics: np.ndarray) -> np.ndarray:
+        """Return bool [models]: whether they are unlike the zoo; arguments as of `distances`."""
+        return self.distances(pooled, statistics) > 1
 
 
 def fit_gate(
-    train: np.ndarray, validation: np.ndarray, runs: np.ndarray, false_alarms: float
+    train: Sequence[np.ndarray],
+    validation: Sequence[np.ndarray],
+    runs: np.ndarray,
+    false_alarms: float,
 ) -> Gate:
-    """Fit main directions on train checkpoints and the threshold on validation runs.
+    """Fit main directions on train checkpoints and thresholds on validation runs.
 
     Args:
-        train: float [train checkpoints, d].
-        validation: float [validation checkpoints, d].
+        train: Embeddings and s(W) of the train checkpoints, float [checkpoints, …] each.
+        validation: Those of the validation checkpoints.
         runs: int [validation checkpoints].
         false_alarms: Share of the zoo's own checkpoints that may be called foreign. Of few
             validation runs no smaller share than 1 / (runs + 1) can be had; that is then taken.
@@ -79,21 +101,32 @@ def fit_gate(
     Raises:
         ValueError: If no column varies over the train checkpoints.
     """
+    asked = max(false_alarms, 1 / (len(np.unique(runs)) + 1))
+    blocks = []
+    for own, held_out in zip(train, validation, strict=True):
+        block = _block(own)
+        unit = run_quantile(block.distances(held_out), runs, 1 - asked)
+        blocks.append(replace(block, unit=unit))
+    largest = np.maximum(*(b.distances(v) for b, v in zip(blocks, validation, strict=True)))
+    both = run_quantile(largest, runs, 1 - asked)
+    embedding, statistics = (replace(block, unit=block.unit * both) for block in blocks)
+    return Gate(embedding, statistics, asked)
+
+
+def _block(train: np.ndarray) -> Block:
     basis = fit_basis(train)
     if not basis.values.sum() > 0:
         raise ValueError("the features of a gate must vary over the train runs, got constants")
-    asked = max(false_alarms, 1 / (len(np.unique(runs)) + 1))
-    vectors, values, rest = _main_directions(basis)
-    gate = Gate(basis.centre, basis.scale, vectors, values, rest, np.inf, asked)
-    threshold = run_quantile(gate.distances(validation), runs, 1 - asked)
-    return Gate(basis.centre, basis.scale, vectors, values, rest, threshold, asked)
+    vectors, values, rest = _main_directions(basis, len(train))
+    return Block(basis.centre, basis.scale, vectors, values, rest, 1.0)
 
 
-def _main_directions(basis: Basis) -> tuple[np.ndarray, np.ndarray, float]:
+def _main_directions(basis: Basis, rows: int) -> tuple[np.ndarray, np.ndarray, float]:
     values, vectors = basis.values[::-1], basis.vectors[:, ::-1]
     share = np.cumsum(values) / values.sum()
-    count = min(MOST_DIRECTIONS, int(np.searchsorted(share, EXPLAINED)) + 1)
-    others = basis.vectors.shape[0] - count
+    most = min(MOST_DIRECTIONS, max(1, rows // ROWS_PER_DIRECTION))
+    count = min(most, int(np.searchsorted(share, EXPLAINED)) + 1)
+    others = len(vectors) - count
     rest = values[count:].sum() / others if others else 0.0
-    spread = max(rest, SMALLEST_SPREAD)
-    return vectors[:, :count], values[:count].clip(spread), float(spread)
+    spread = max(float(rest), SMALLEST_SPREAD)
+    return vectors[:, :count], values[:count].clip(spread), spread

@@ -22,7 +22,7 @@ from sane_core.probing.folds import Sides
 from sane_core.probing.foreign import KINDS, make_foreign, tokens_of
 from sane_core.probing.gate import Gate, fit_gate
 from sane_core.probing.linear import Fit
-from sane_core.probing.predictor import Predictor, Reading, gate_features
+from sane_core.probing.predictor import Predictor, Reading
 from sane_core.probing.statistics import weight_statistics
 from schemas.config.embed import EmbedConfig
 from schemas.config.probe import ProbeConfig
@@ -90,8 +90,8 @@ def coverages(compared: Compared, runs: np.ndarray, asked: float) -> list[Covera
 
 
 def gate_pooling(vectors: Mapping[str, np.ndarray]) -> str:
-    """Return which pooling a gate looks at: the mean, or the only one there is."""
-    return "sane_mean" if "sane_mean" in vectors else next(iter(vectors))
+    """Return which pooling a gate looks at: that per layer, or the first there is."""
+    return "sane_layers" if "sane_layers" in vectors else next(iter(vectors))
 
 
 def zoo_gate(embeddings: Embeddings, statistics: np.ndarray, config: ProbeConfig) -> Gate:
@@ -103,10 +103,12 @@ def zoo_gate(embeddings: Embeddings, statistics: np.ndarray, config: ProbeConfig
         config: The false alarms that are allowed.
     """
     pooled = embeddings.vectors[gate_pooling(embeddings.vectors)]
-    features = gate_features(pooled, statistics)
-    train, validation = (embeddings.split == name for name in ("train", "validation"))
-    runs = embeddings.runs[validation]
-    return fit_gate(features[train], features[validation], runs, config.false_alarms)
+    train, validation = (
+        (pooled[rows], statistics[rows])
+        for rows in (embeddings.split == name for name in ("train", "validation"))
+    )
+    runs = embeddings.runs[embeddings.split == "validation"]
+    return fit_gate(train, validation, runs, config.false_alarms)
 
 
 def try_gate(
@@ -131,9 +133,8 @@ def try_gate(
     """
     pooling = gate_pooling(embeddings.vectors)
     test = embeddings.split == "test"
-    own = gate_features(embeddings.vectors[pooling][test], statistics[test])
-    runs = len(np.unique(embeddings.runs[test]))
-    found = [_alarms("test", gate, own, runs)]
+    own = gate.distances(embeddings.vectors[pooling][test], statistics[test])
+    found = [_alarms("test", own, len(np.unique(embeddings.runs[test])))]
     encoder = on_gpu(load(model))
     part = checkpoints.parts[2]
     last = np.flatnonzero(part.epochs == part.epochs.max())
@@ -144,7 +145,7 @@ def try_gate(
         latents = encode(encoder, tokens, part.positions, part.lengths, embed)
         pooled = pool("sane", latents, part.positions[:, 1])[pooling]
         beside = weight_statistics(weights, checkpoints.layers)
-        found.append(_alarms(kind, gate, gate_features(pooled, beside), len(last)))
+        found.append(_alarms(kind, gate.distances(pooled, beside), len(last)))
     return found
 
 
@@ -175,12 +176,11 @@ def predictor_of(
     return Predictor(gate, pooling, readings)
 
 
-def _alarms(networks: str, gate: Gate, features: np.ndarray, runs: int) -> Alarms:
-    distances = gate.distances(features)
+def _alarms(networks: str, distances: np.ndarray, runs: int) -> Alarms:
     return Alarms(
         networks=networks,
-        foreign=float((distances > gate.threshold).mean()),
-        distance=float(np.median(distances) / gate.threshold),
-        count=len(features),
+        foreign=float((distances > 1).mean()),
+        distance=float(np.median(distances)),
+        count=len(distances),
         runs=runs,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from sane_core.probing.gate import Gate
+from sane_core.probing.gate import Block, Gate
 from sane_core.probing.linear import Ridge
 
 
@@ -73,8 +73,7 @@ class Predictor:
 
     def distances(self, vectors: Mapping[str, np.ndarray], statistics: np.ndarray) -> np.ndarray:
         """Return float64 [models]: how far models are from the zoo; above 1 they are foreign."""
-        features = gate_features(vectors[self.gate_pooling], statistics)
-        return self.gate.distances(features) / self.gate.threshold
+        return self.gate.distances(vectors[self.gate_pooling], statistics)
 
     def predict(
         self, vectors: Mapping[str, np.ndarray], statistics: np.ndarray
@@ -95,17 +94,15 @@ class Predictor:
         return made
 
 
-def gate_features(pooled: np.ndarray, statistics: np.ndarray) -> np.ndarray:
-    """Return what a gate looks at: an embedding and s(W) side by side."""
-    return np.concatenate([pooled.astype(np.float64), statistics.astype(np.float64)], axis=1)
-
-
 def write_predictor(path: Path, predictor: Predictor) -> None:
     """Write a predictor."""
-    gate = predictor.gate
-    arrays = {f"gate.{name}": getattr(gate, name) for name in _GATE}
+    blocks = {name: getattr(predictor.gate, name) for name in _BLOCKS}
+    arrays = {
+        f"{of}.{name}": getattr(block, name) for of, block in blocks.items() for name in _GATE
+    }
     described = {
-        "gate": {name: getattr(gate, name) for name in ("rest", "threshold", "asked")},
+        "gate": {of: {"rest": block.rest, "unit": block.unit} for of, block in blocks.items()},
+        "asked": predictor.gate.asked,
         "pooling": predictor.gate_pooling,
         "readings": {
             target: {"pooling": r.pooling, "half_width": r.half_width, "asked": r.asked}
@@ -123,7 +120,11 @@ def read_predictor(path: Path) -> Predictor:
     with safe_open(path, framework="numpy") as file:
         described = json.loads(file.metadata()["sane.predictor"])
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    gate = Gate(**{name: arrays[f"gate.{name}"] for name in _GATE}, **described["gate"])
+    embedding, statistics = (
+        Block(**{name: arrays[f"{of}.{name}"] for name in _GATE}, **described["gate"][of])
+        for of in _BLOCKS
+    )
+    gate = Gate(embedding, statistics, described["asked"])
     readings = {
         target: Reading(ridge=Ridge(*(arrays[f"{i}.{name}"] for name in _RIDGE)), **reading)
         for i, (target, reading) in enumerate(described["readings"].items())
@@ -131,5 +132,6 @@ def read_predictor(path: Path) -> Predictor:
     return Predictor(gate, described["pooling"], readings)
 
 
+_BLOCKS = ("embedding", "statistics")
 _GATE = ("centre", "scale", "vectors", "values")
 _RIDGE = ("coefficients", "further", "offset")

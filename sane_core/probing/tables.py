@@ -4,7 +4,7 @@
 - `classes.parquet`: a row per (features, class), `ClassResult`.
 - `comparisons.parquet`: a row per claim, `Difference`.
 - `intervals.parquet`: a row per (features, number), `Coverage`.
-- `gate.parquet`: a row per set of networks the gate was tried on, `Alarms`, with its threshold.
+- `gate.parquet`: a row per set of networks the gate was tried on, `Alarms`.
 - `unavailable.parquet`: what could not be had, and why.
 - `predictions.parquet`: predicted and true values of tested checkpoints.
 """
@@ -79,7 +79,6 @@ class Probed:
 
 def write_probed(folder: Path, probed: Probed) -> dict[str, float]:
     """Write every table; return the metrics."""
-    judged = {"threshold": probed.gate.threshold, "asked": probed.gate.asked}
     for name, kind, rows in (
         ("probes", ProbeResult, probed.numbers),
         ("classes", ClassResult, probed.classes),
@@ -87,7 +86,7 @@ def write_probed(folder: Path, probed: Probed) -> dict[str, float]:
         ("intervals", Coverage, probed.coverages),
     ):
         write_records(folder / f"{name}.parquet", kind, rows)
-    alarms = [asdict(row) | judged for row in probed.alarms]
+    alarms = [asdict(row) | {"asked": probed.gate.asked} for row in probed.alarms]
     pq.write_table(pa.Table.from_pylist(alarms), folder / "gate.parquet")
     _write_unavailable(folder / "unavailable.parquet", probed)
     _write_predictions(folder / "predictions.parquet", probed)

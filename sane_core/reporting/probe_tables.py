@@ -201,7 +201,7 @@ def gate_table(gate: pl.DataFrame) -> Table:
     """Show which networks the gate calls foreign.
 
     Args:
-        gate: A row per set of networks, columns as of `Alarms`, with `asked` and `threshold`.
+        gate: A row per set of networks, columns as of `Alarms`, with `asked`.
     """
     rows = []
     for row in gate.to_dicts():
@@ -221,10 +221,10 @@ def gate_table(gate: pl.DataFrame) -> Table:
         ("networks", "what they are", "n", "called foreign", "distance / threshold"),
         tuple(rows),
         (
-            "Mahalanobis distance of embedding and s(W) from the train runs. The threshold is what "
-            f"{_share(1 - asked)} of the validation runs' checkpoints stay below; of the test runs "
-            "about as many should. Foreign networks are made of the test runs' last epoch and "
-            "aligned like any new one. The distance is a median.",
+            "Mahalanobis distance of embedding or s(W), whichever is larger, from the train runs. "
+            f"The threshold is what {_share(1 - asked)} of the validation runs' checkpoints stay "
+            "below; of the test runs about as many should. Foreign networks are made of the test "
+            "runs' last epoch and aligned like any new one. The distance is a median.",
         ),
     )
 

@@ -242,7 +242,7 @@ def _write_judgements(folder: Path) -> None:
     ]
     gate = [
         {"networks": networks, "foreign": share, "distance": 1.5, "count": 12, "runs": 2}
-        | {"threshold": 1.3, "asked": 0.05}
+        | {"asked": 0.05}
         for networks, share in (("test", 0.04), ("random", 1.0), ("shuffled", 0.25))
     ]
     missing = [{"kind": "features", "name": "outputs", "reason": "no network to run"}]
