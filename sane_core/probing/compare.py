@@ -23,6 +23,8 @@ COMBINED = "sane_statistics"
 """A SANE pooling and s(W) side by side, the pooling chosen the same way, for the two together."""
 STATISTICS = "statistics"
 BESIDE = "+statistics"
+SHARES = (1.0, 0.1, 0.01, 0.001)
+"""Candidates for the penalty of s(W) beside an embedding, as shares of λ."""
 
 SELECTIONS: Mapping[str, tuple[str, str]] = {
     SELECTED: ("sane_", ""),
@@ -129,7 +131,8 @@ def fit_all(
 ) -> Fits:
     """Fit a probe per (features, target, fold); each kind of features is decomposed once a fold.
 
-    SANE's poolings are fitted with s(W) beside them as well, as `<pooling>+statistics`.
+    SANE's poolings are fitted with s(W) beside them as well, as `<pooling>+statistics`; s(W), which
+    has fewer columns, may be penalized less.
 
     Args:
         features: Name -> float [rows, d]; names that start with `sane_` are poolings of SANE.
@@ -148,7 +151,8 @@ def fit_all(
             for kind, each in kinds.items():
                 for target in targets:
                     at = (side.train, side.validation, side.test)
-                    fit = fit_ridge(each, target.columns, *at, lambdas, _score(target))
+                    shares = SHARES if kind.endswith(BESIDE) else (1.0,)
+                    fit = fit_ridge(each, target.columns, *at, lambdas, _score(target), shares)
                     fits.setdefault((kind, target.name), []).append(fit)
         if on_features:
             on_features()

@@ -100,6 +100,7 @@ class Fit:
 
     Attributes:
         regularization: That λ.
+        share: Of λ, what the columns beside were penalized with.
         score: What it scored there.
         validation: Predictions float64 [validation rows, t].
         test: Predictions float64 [test rows, t].
@@ -107,6 +108,7 @@ class Fit:
     """
 
     regularization: float
+    share: float
     score: float
     validation: np.ndarray
     test: np.ndarray
@@ -130,11 +132,12 @@ def fit_ridge(
     test: np.ndarray,
     lambdas: Sequence[float],
     score: Score,
+    shares: Sequence[float] = (1.0,),
 ) -> Fit:
     """Fit ridge for every λ and keep the one that scores highest on validation rows.
 
     The columns beside are eliminated block by block (Schur complement), so that they cost no
-    decomposition: the result is that of ridge on all columns side by side.
+    decomposition: at share 1, the result is that of ridge on all columns side by side.
 
     Args:
         columns: Features of all rows.
@@ -144,6 +147,8 @@ def fit_ridge(
         test: int, rows to predict.
         lambdas: Candidates; the penalty is λ · (train rows) · |coefficients|².
         score: Compares predictions with targets.
+        shares: Candidates for what the columns beside are penalized with, as shares of λ. A few
+            columns beside many would be drowned by one λ for all.
 
     Raises:
         ValueError: If no candidate gives a finite validation score, e.g. for a constant target.
@@ -155,7 +160,8 @@ def fit_ridge(
     def predict(weights: tuple[np.ndarray, np.ndarray], rows: np.ndarray) -> np.ndarray:
         return at[rows] @ weights[0] + beside[rows] @ weights[1] + offset
 
-    weights = [solved(λ) for λ in lambdas]
+    candidates = [(λ, share) for λ in lambdas for share in shares]
+    weights = [solved(λ, share * λ) for λ, share in candidates]
     chosen, known = at[validation], beside[validation]
     made = [chosen @ first + known @ second + offset for first, second in weights]
     scores = [score(targets[validation], each) for each in made]
@@ -165,7 +171,8 @@ def fit_ridge(
         )
     best = int(np.nanargmax(scores))
     return Fit(
-        regularization=lambdas[best],
+        regularization=candidates[best][0],
+        share=candidates[best][1],
         score=scores[best],
         validation=made[best],
         test=predict(weights[best], test),
@@ -175,16 +182,16 @@ def fit_ridge(
 
 def _solver(
     columns: Columns, target: np.ndarray, train: np.ndarray
-) -> Callable[[float], tuple[np.ndarray, np.ndarray]]:
-    """Return λ -> weights [r, t] of the coordinates and [e, t] of the columns beside."""
+) -> Callable[[float, float], tuple[np.ndarray, np.ndarray]]:
+    """Return λ, λ beside -> weights [r, t] of the coordinates and [e, t] of the columns beside."""
     x, s, values = columns.coordinates[train], columns.beside[train], columns.basis.values
     rows = len(target)
     projected, cross = x.T @ target / rows, x.T @ s / rows
     inner, further = s.T @ s / rows, s.T @ target / rows
 
-    def solve(λ: float) -> tuple[np.ndarray, np.ndarray]:
+    def solve(λ: float, beside: float) -> tuple[np.ndarray, np.ndarray]:
         shrunk = cross / (values + λ)[:, None]
-        left = inner + λ * np.eye(len(inner)) - cross.T @ shrunk
+        left = inner + beside * np.eye(len(inner)) - cross.T @ shrunk
         second = np.linalg.solve(left, further - shrunk.T @ projected)
         return (projected - cross @ second) / (values + λ)[:, None], second
 

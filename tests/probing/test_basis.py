@@ -50,6 +50,19 @@ def test_columns_beside_are_columns_side_by_side(columns: int, λ: float) -> Non
     assert not np.allclose(fit.test[:, 0], reference(x, y, λ), rtol=1e-3)
 
 
+def test_columns_beside_may_be_penalized_less() -> None:
+    x, y = data(300)
+    beside = np.random.default_rng(1).standard_normal((80, 2))
+    columns = columns_of(x, ROWS["train"]).with_beside(beside, ROWS["train"])
+    fit = fit_ridge(columns, y, *ROWS.values(), (1.0,), r_squared, (0.01,))
+    train = ROWS["train"]
+    scaled = [(z - z[train].mean(0)) / z[train].std(0) for z in (x, beside)]
+    fitted = Reference(alpha=len(train)).fit(np.c_[scaled[0], 10 * scaled[1]][train], y[train, 0])
+    expected = fitted.predict(np.c_[scaled[0], 10 * scaled[1]][ROWS["test"]])
+    np.testing.assert_allclose(fit.test[:, 0], expected, rtol=1e-7, atol=1e-9)
+    assert (fit.regularization, fit.share) == (1.0, 0.01)
+
+
 def test_coefficients_predict_raw_rows_as_the_fit_did() -> None:
     x, y = data(300)
     beside = np.random.default_rng(3).standard_normal((80, 2)) + y
