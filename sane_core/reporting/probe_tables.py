@@ -13,6 +13,7 @@ from sane_core.reporting.counterpart import Counterpart
 from sane_core.reporting.names import FEATURES, TARGETS, in_order, name_of
 from sane_core.reporting.paper import published
 from sane_core.reporting.table import Table
+from sane_core.reporting.verdict import verdict
 
 MISSING = "–"
 _SHORT = {"weights": "W", "statistics": "s(W)", "sane_mean": "SANE"}
@@ -127,13 +128,6 @@ def comparisons_table(comparisons: pl.DataFrame) -> Table:
             "undecided in truth, one looks decided.",
         ),
     )
-
-
-def verdict(low: float, high: float) -> str:
-    """Return what an interval of a difference says."""
-    if low > 0:
-        return "above"
-    return "below" if high < 0 else "undecided"
 
 
 def classes_table(classes: pl.DataFrame) -> Table:

@@ -5,6 +5,7 @@ import pytest
 
 from sane_core.reporting.counterpart import STAND_IN, Counterpart, counterpart
 from sane_core.reporting.draw import ReportSources
+from sane_core.reporting.headlines import headlines
 from sane_core.reporting.probe_tables import (
     classes_table,
     comparisons_table,
@@ -13,9 +14,9 @@ from sane_core.reporting.probe_tables import (
     published_table,
     transfer_table,
     unavailable_table,
-    verdict,
 )
 from sane_core.reporting.tables import probes_table
+from sane_core.reporting.verdict import verdict
 from schemas.config.recipes import RECIPES
 
 
@@ -151,3 +152,14 @@ def test_a_transfer_shows_the_order_beside_r2(sources: ReportSources) -> None:
         "-0.400 [-0.600, -0.100]",
         "0.70",
     )
+
+
+def test_the_headline_says_whether_sane_adds_to_the_statistics() -> None:
+    metrics = {f"probe.r2.epoch.{name}": 0.9 for name in ("sane_selected", "sane_statistics")}
+    ends = {
+        f"probe.difference.epoch.sane_statistics.statistics.{end}": value
+        for end, value in (("low", 0.01), ("high", 0.02))
+    }
+    (line,) = headlines(metrics | ends, {})[0].beside
+    assert line == "SANE + s(W), pooling selected: 0.900 (beside s(W) alone: above)"
+    assert headlines(metrics, {})[0].beside == ()
