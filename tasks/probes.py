@@ -1,7 +1,7 @@
 """Stage `probes`: read properties of networks from embeddings, beside baselines and controls."""
 
 from sane_core.embedding.files import read_embeddings
-from sane_core.probing.zoo import STEPS, probe_zoo
+from sane_core.probing.zoo import STEPS, probe_zoo, runs_tested
 from schemas.config.embed import EmbedConfig
 from schemas.config.probe import ProbeConfig
 from schemas.records import Record
@@ -45,3 +45,4 @@ def probe(
             zoo.folder if zoo else None,
         )
     job.metrics.update(metrics)
+    job.facts["probe.tested"] = runs_tested(config.probe)

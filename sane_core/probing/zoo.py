@@ -73,32 +73,43 @@ def probe_zoo(
     compared = probe_targets(features, usable, embeddings.runs, sides, config, seed)
     if on_features:
         on_features()
+    fixed = _on_the_split(compared, features, usable, embeddings, config, seed)
     statistics = features[STATISTICS]
     gate = zoo_gate(embeddings, statistics, config)
     alarms = try_gate(gate, checkpoints, model, embeddings, statistics, embed, seed)
-    runs = {target.name: embeddings.runs[known(target)] for target in usable}
+    rows = {target.name: known(target) for target in usable}
+    runs = {name: embeddings.runs[at] for name, at in rows.items()}
     probed = Probed(
         compared=compared,
-        rows={target.name: known(target) for target in usable},
+        rows=rows,
         runs=embeddings.runs,
         epochs=embeddings.epochs,
         coverages=[
             row
-            for each in compared
+            for each in fixed
             for row in coverages(each, runs[each.target.name], config.coverage)
         ],
         gate=gate,
         alarms=alarms,
         unavailable={"target": reasons, "features": missing},
     )
-    fixed = _on_the_split(compared, features, usable, embeddings, config, seed)
-    pooling = gate_pooling(embeddings.vectors)
-    write_predictor(
-        folder / "predictor.safetensors", predictor_of(fixed, runs, gate, pooling, config)
-    )
+    predictor = predictor_of(fixed, runs, gate, gate_pooling(embeddings.vectors), config)
+    write_predictor(folder / "predictor.safetensors", predictor)
     if on_features:
         on_features()
     return write_probed(folder, probed)
+
+
+def runs_tested(config: ProbeConfig) -> str:
+    """Say which runs probes are tested on."""
+    if not config.folds:
+        return "the test runs of the fixed split"
+    if config.fold_over == "unseen":
+        return f"validation and test runs in {config.folds} folds over runs"
+    return (
+        f"all runs in {config.folds} folds over runs: SANE was trained on the weights of the train "
+        "runs among them, though on none of their properties"
+    )
 
 
 def sides_of(embeddings: Embeddings, config: ProbeConfig, seed: int) -> list[Sides]:

@@ -81,7 +81,7 @@ def draw_report(sources: ReportSources, folder: Path) -> None:
     if sources.ablation:
         parts.append(_of_the_ablations(sources.ablation))
     if sources.probe:
-        parts.append(_of_the_probes(sources.probe, sources.beside))
+        parts.append(_of_the_probes(sources.probe, sources))
     if sources.transfer:
         parts.append(_of_the_transfer(sources.transfer))
     if sources.generation:
@@ -143,7 +143,10 @@ def _token_size(folder: Path) -> int:
     return int(pq.read_schema(part).field("values").type.list_size)
 
 
-def _of_the_probes(folder: Path, beside: Counterpart) -> tuple[dict[str, Figure], dict[str, Table]]:
+def _of_the_probes(
+    folder: Path, sources: ReportSources
+) -> tuple[dict[str, Figure], dict[str, Table]]:
+    beside, tested = sources.beside, sources.facts.get("probe.tested", "")
     numbers, classes, comparisons, intervals, gate, unavailable = (
         pl.read_parquet(folder / f"{name}.parquet")
         for name in ("probes", "classes", "comparisons", "intervals", "gate", "unavailable")
@@ -154,7 +157,7 @@ def _of_the_probes(folder: Path, beside: Counterpart) -> tuple[dict[str, Figure]
         predictions = pl.read_parquet(folder / "predictions.parquet")
         drawn["probe_r2"] = figures.probe_r2(numbers)
         drawn["predictions"] = figures.predictions(predictions)
-        written = {"probes": tables.probes_table(numbers, beside)} | written
+        written = {"probes": tables.probes_table(numbers, beside, tested)} | written
         written["probe_published"] = probe_tables.published_table(numbers, beside)
     if len(classes):
         written["probe_classes"] = probe_tables.classes_table(classes)

@@ -56,12 +56,15 @@ def zoo_table(checkpoints: pl.DataFrame) -> Table:
     )
 
 
-def probes_table(probes: pl.DataFrame, beside: Counterpart = STAND_IN_ZOO) -> Table:
+def probes_table(
+    probes: pl.DataFrame, beside: Counterpart = STAND_IN_ZOO, tested: str = ""
+) -> Table:
     """Show R² and Kendall's τ on test runs, features by targets, beside the paper's R².
 
     Args:
         probes: A row per (features, target), columns as of `ProbeResult`.
         beside: The published zoo.
+        tested: Which runs were tested.
     """
     targets = in_order(probes["target"], TARGETS)
     rows = []
@@ -87,6 +90,7 @@ def probes_table(probes: pl.DataFrame, beside: Counterpart = STAND_IN_ZOO) -> Ta
         (
             "In brackets the 95 % interval over test runs. The selected pooling is, per target, "
             "the one best on the validation runs. Kendall τ is 1 where the order is right.",
+            *([f"Tested on {tested}."] * bool(tested)),
             *([STAND_IN.format(zoo=beside.zoo, table=_TABLE_OF[beside.resnet])] * beside.far),
         ),
     )

@@ -8,7 +8,7 @@ import pytest
 
 from sane_core.probing import features
 from sane_core.probing.predictor import read_predictor, write_predictor
-from sane_core.probing.zoo import probe_zoo
+from sane_core.probing.zoo import STEPS, probe_zoo, runs_tested
 from schemas.config.embed import EmbedConfig
 from schemas.config.probe import ProbeConfig
 from schemas.errors import UserError
@@ -26,7 +26,10 @@ CONFIG = ProbeConfig(
 def probed(made: Made, folder: Path, config: ProbeConfig = CONFIG) -> dict[str, float]:
     folder.mkdir(exist_ok=True)
     at = (made.tokens, made.model, made.embeddings, config, EmbedConfig(), 0, folder)
-    return probe_zoo(*at, zoo=made.zoo)
+    steps: list[int] = []
+    metrics = probe_zoo(*at, on_features=lambda: steps.append(1), zoo=made.zoo)
+    assert len(steps) == STEPS
+    return metrics
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +157,19 @@ def test_networks_that_cannot_be_run_have_no_outputs(
     assert "outputs" not in found
     assert "weights" in found
     assert missing == {"outputs": "mlp[size=4] cannot be traced"}
+
+
+def test_whoever_reads_a_number_of_seen_runs_is_told() -> None:
+    said = runs_tested(ProbeConfig(folds=5, fold_over="all"))
+    assert "SANE was trained on the weights of the train runs" in said
+    assert runs_tested(ProbeConfig(folds=5)) == "validation and test runs in 5 folds over runs"
+    assert runs_tested(ProbeConfig()) == "the test runs of the fixed split"
+
+
+def test_new_networks_are_read_by_the_fixed_split_whatever_is_tested(
+    made: Made, done: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    folder, _ = done
+    probed(made, tmp_path, CONFIG.model_copy(update={"folds": 5}))
+    for name in ("predictor.safetensors", "intervals.parquet", "gate.parquet"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
