@@ -139,8 +139,8 @@ def make_features(
     makers: tuple[Callable[[], dict[str, np.ndarray]], ...] = (
         lambda: {"weights": flat_weights(checkpoints)},
         lambda: {"statistics": statistics(checkpoints)},
-        lambda: _token_pca(checkpoints, model),
-        lambda: _untrained(checkpoints, model, embed, seed),
+        lambda: _pooled_alike(_token_pca(checkpoints, model), embeddings),
+        lambda: _pooled_alike(_untrained(checkpoints, model, embed, seed), embeddings),
         lambda: {OUTPUTS: outputs(checkpoints, inputs, seed)} if inputs else {},
     )
     missing: dict[str, str] = {} if inputs else {OUTPUTS: "probe.outputs is 0"}
@@ -208,6 +208,12 @@ def outputs(checkpoints: Checkpoints, inputs: int, seed: int) -> np.ndarray:
             for part in checkpoints.parts
         ]
     )
+
+
+def _pooled_alike(made: dict[str, np.ndarray], embeddings: Embeddings) -> dict[str, np.ndarray]:
+    """Keep a control's poolings that SANE's embeddings have as well."""
+    poolings = {name.split("_", 1)[1] for name in embeddings.vectors}
+    return {name: values for name, values in made.items() if name.split("_", 1)[1] in poolings}
 
 
 def _token_pca(checkpoints: Checkpoints, model: Path) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """A zoo is probed as a whole: every table is there, and what is not to be had says so."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +174,16 @@ def test_new_networks_are_read_by_the_fixed_split_whatever_is_tested(
     probed(made, tmp_path, CONFIG.model_copy(update={"folds": 5}))
     for name in ("predictor.safetensors", "intervals.parquet", "gate.parquet"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_controls_are_pooled_as_sane_is(made: Made) -> None:
+    vectors = {"sane_layers": made.embeddings.vectors["sane_layers"]}
+    embeddings = replace(made.embeddings, vectors=vectors)
+    checkpoints = features.read_checkpoints(made.tokens, embeddings, made.zoo)
+    at = (checkpoints, made.model, embeddings, EmbedConfig(), 0, 0)
+    found, missing = features.make_features(*at)
+    assert {name for name in found if name.startswith(("pca", "untrained"))} == {
+        "pca_layers",
+        "untrained_layers",
+    }
+    assert missing == {"outputs": "probe.outputs is 0"}
