@@ -10,6 +10,7 @@ takes one architecture.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -215,10 +216,7 @@ def _transfer(
     latents = encode(encoder, part.values, part.positions, part.lengths, embed)
     visiting = pool("sane", latents, part.positions[:, 1])
     features = _stacked(embeddings.vectors, visiting)
-    features |= _stacked(
-        {STATISTICS: statistics(home), "weights": flat_weights(home)},
-        {STATISTICS: statistics(away), "weights": flat_weights(away)},
-    )
+    features |= _stacked(_of_the_weights(home), _of_the_weights(away))
     own = len(embeddings.runs)
     train, validation = (
         np.flatnonzero(embeddings.split == name) for name in ("train", "validation")
@@ -235,6 +233,14 @@ def _transfer(
         fits = fit_all(of_rows, [target.take(known)], among, config.lambdas)
         found.append(compare(fits, target.take(known), runs[known], among, config, seed))
     return found, reasons
+
+
+def _of_the_weights(checkpoints: Checkpoints) -> dict[str, np.ndarray]:
+    """Return s(W), and W unless networks are too large for it."""
+    found = {STATISTICS: statistics(checkpoints)}
+    with suppress(ValueError):
+        found["weights"] = flat_weights(checkpoints)
+    return found
 
 
 def _stacked(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 
 from sane_core.probing import features
+from sane_core.probing.folds import fixed_sides
 from sane_core.probing.predictor import read_predictor, write_predictor
-from sane_core.probing.zoo import STEPS, probe_zoo, runs_tested
+from sane_core.probing.targets import Target
+from sane_core.probing.zoo import STEPS, probe_targets, probe_zoo, runs_tested
 from schemas.config.embed import EmbedConfig
 from schemas.config.probe import ProbeConfig
 from schemas.errors import UserError
@@ -187,3 +189,27 @@ def test_controls_are_pooled_as_sane_is(made: Made) -> None:
         "untrained_layers",
     }
     assert missing == {"outputs": "probe.outputs is 0"}
+
+
+def test_networks_too_large_for_w_are_probed_without_it(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "LARGEST_W", 100)
+    metrics = probed(made, tmp_path, CONFIG.model_copy(update={"targets": ("epoch",)}))
+    assert not any("weights" in name for name in metrics)
+    (row,) = pl.read_parquet(tmp_path / "unavailable.parquet").to_dicts()
+    assert row["name"] == "weights"
+    assert row["reason"].endswith("weights, a probe of W takes at most 100")
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_the_dearest_controls_are_fitted_only_beside_the_same_of_sane(chosen: bool) -> None:
+    rng = np.random.default_rng(0)
+    truth, split = rng.standard_normal(90), np.repeat(["train", "validation", "test"], 30)
+    good, bad = truth[:, None] + 0.1 * rng.standard_normal((90, 1)), rng.standard_normal((90, 1))
+    found = {"sane_mean": bad if chosen else good, "sane_full": good if chosen else bad}
+    found |= {"pca_full": bad, "pca_mean": bad, "statistics": bad}
+    at = ([Target("epoch", truth)], np.arange(90), fixed_sides(split), CONFIG, 0)
+    (compared,) = probe_targets(found, *at)
+    assert ("pca_full" in compared.predictions) is chosen
+    assert "pca_mean" in compared.predictions
