@@ -2,10 +2,10 @@
 
 from prefect import flow
 
-from flows.algorithm import Run, compile_zoo, train
+from flows.algorithm import Compiled, Run, compile_zoo, train
 from flows.analyse import analyse_all
 from flows.experiments import experiment
-from flows.session import TOGETHER, Session, ZooReport
+from flows.session import TOGETHER, Session, ZooReport, ZooRun
 from schemas.config.benchmark import BenchmarkConfig, ZooSource
 from schemas.records import Artifact
 from tasks.runners import shards_on
@@ -27,6 +27,8 @@ def run_stages(run: Run, config: BenchmarkConfig, source: ZooSource) -> Artifact
 
 def _each(session: Session, config: BenchmarkConfig) -> list[ZooReport]:
     """Train an autoencoder on each zoo."""
+    if config.probe.transfer and "probe" in config.experiments:
+        return _each_on_all(session, config)
     reports = []
     for source in config.zoos:
         run = session.for_zoo(source.name)
@@ -34,12 +36,30 @@ def _each(session: Session, config: BenchmarkConfig) -> list[ZooReport]:
     return reports
 
 
+def _each_on_all(session: Session, config: BenchmarkConfig) -> list[ZooReport]:
+    """Train an autoencoder on each zoo, and test its probes on all others."""
+    runs, zoos = _compile_all(session, config)
+    reports = []
+    for run, zoo in zip(runs, zoos, strict=True):
+        others = [other for other in zoos if other is not zoo]
+        drawn = experiment(run, config, zoo, train(run, config, [zoo]), others)
+        reports.append(run.report(drawn))
+    return reports
+
+
+def _compile_all(session: Session, config: BenchmarkConfig) -> tuple[list[ZooRun], list[Compiled]]:
+    """Return what runs the stages of each zoo, and its windows."""
+    runs = [session.for_zoo(source.name) for source in config.zoos]
+    pairs = zip(runs, config.zoos, strict=True)
+    return runs, [compile_zoo(run, config, source) for run, source in pairs]
+
+
 def _together(session: Session, config: BenchmarkConfig) -> list[ZooReport]:
     """Train one autoencoder on all zoos, then experiment on each of them and compare."""
-    runs = [session.for_zoo(source.name) for source in config.zoos]
-    zoos = [compile_zoo(run, config, source) for run, source in zip(runs, config.zoos, strict=True)]
+    runs, zoos = _compile_all(session, config)
     model = train(session.for_zoo(TOGETHER), config, zoos)
     reports = [
-        run.report(experiment(run, config, zoo, model)) for run, zoo in zip(runs, zoos, strict=True)
+        run.report(experiment(run, config, zoo, model, [z for z in zoos if z is not zoo]))
+        for run, zoo in zip(runs, zoos, strict=True)
     ]
     return reports + analyse_all(session, config)

@@ -1,5 +1,6 @@
 """The experiments on what Algorithm 1 has trained, as stages (Algorithms 2 and 3, §5)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flows.ablate import ablate
@@ -14,10 +15,17 @@ from tasks.generation import GenerateStage, generate
 from tasks.map import MapStage, make_map
 from tasks.probes import ProbeStage, probe
 from tasks.report import ReportStage, report
+from tasks.transfer import TransferStage, transfer
 
 
-def experiment(run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact) -> Artifact:
-    """Run every experiment on one zoo; return the drawn report."""
+def experiment(
+    run: Run,
+    config: BenchmarkConfig,
+    zoo: Compiled,
+    model: Artifact,
+    others: Sequence[Compiled] = (),
+) -> Artifact:
+    """Run every experiment on one zoo, its probes on the others too; return the drawn report."""
     if config.pretrain.autoencoder.bottleneck == "model":
         config = config.model_copy(update={"embed": whole_models(config.embed)})
     done: dict[str, Artifact] = {"evaluation": evaluate_on(run, zoo, model, config.embed.passes())}
@@ -25,7 +33,7 @@ def experiment(run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact
     if baseline:
         done["baseline"] = baseline.evaluation
     if "probe" in config.experiments:
-        done["probes"] = _probe(run, config, zoo, model, baseline)
+        done |= _probe(run, config, zoo, model, baseline, others)
     if "generate" in config.experiments and zoo.zoo.images and zoo.zoo.training:
         done["generation"] = _generate(run, config, zoo, model, baseline)
     if "ablate" in config.experiments:
@@ -37,16 +45,34 @@ def experiment(run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact
 
 
 def _probe(
-    run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact, baseline: Baseline | None
-) -> Artifact:
-    """Predict properties from embeddings (§5.1)."""
+    run: Run,
+    config: BenchmarkConfig,
+    zoo: Compiled,
+    model: Artifact,
+    baseline: Baseline | None,
+    others: Sequence[Compiled],
+) -> dict[str, Artifact]:
+    """Predict properties from embeddings (§5.1), of this zoo and by its probes of others."""
     stage = EmbedStage(embed=config.embed, epochs=zoo.epochs)
     inputs = {"tokens": zoo.tokens, "model": model}
     inputs["embeddings"] = run(embed, stage, **inputs)
     run(make_map, MapStage(), zoo=zoo.zoo.artifact, embeddings=inputs["embeddings"])
+    done = {}
+    if config.probe.transfer and others:
+        settings = TransferStage(
+            probe=config.probe,
+            embed=config.embed.passes(),
+            names=(zoo.name, *(other.name for other in others)),
+            epochs=tuple(other.epochs for other in others),
+            own_frame=config.together,
+        )
+        tested = {f"to_{i}": other.tokens for i, other in enumerate(others)}
+        done["transfer"] = run(transfer, settings, **inputs, **tested)
     if baseline:
         inputs["baseline"] = baseline.embed(zoo)
-    return run(probe, ProbeStage(probe=config.probe, embed=config.embed.passes()), **inputs)
+    inputs["zoo"] = zoo.zoo.artifact
+    settings_here = ProbeStage(probe=config.probe, embed=config.embed.passes())
+    return done | {"probes": run(probe, settings_here, **inputs)}
 
 
 def _generate(

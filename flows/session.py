@@ -33,6 +33,7 @@ LOGGED = (
     "model",
     "evaluation",
     "probes",
+    "transfer",
     "generation",
     "ablation",
     "analysis",

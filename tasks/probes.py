@@ -1,7 +1,7 @@
 """Stage `probes`: read properties of networks from embeddings, beside baselines and controls."""
 
 from sane_core.embedding.files import read_embeddings
-from sane_core.probing.zoo import probe_zoo
+from sane_core.probing.zoo import STEPS, probe_zoo, runs_tested
 from schemas.config.embed import EmbedConfig
 from schemas.config.probe import ProbeConfig
 from schemas.records import Record
@@ -26,11 +26,12 @@ def probe(
     model: OpenArtifact,
     embeddings: OpenArtifact,
     baseline: OpenArtifact | None = None,
+    zoo: OpenArtifact | None = None,
 ) -> None:
     """Fit ridge probes for every embedding, baseline and control (paper §5.1)."""
     pooled = read_embeddings(embeddings.file("embeddings.parquet"))
     others = read_embeddings(baseline.file("embeddings.parquet")) if baseline else None
-    with progress_bar("probe", 5, "steps") as bar:
+    with progress_bar("probe", STEPS, "steps") as bar:
         metrics = probe_zoo(
             tokens.folder,
             model.folder,
@@ -41,5 +42,7 @@ def probe(
             job.folder,
             bar.advance,
             others,
+            zoo.folder if zoo else None,
         )
     job.metrics.update(metrics)
+    job.facts["probe.tested"] = runs_tested(config.probe)

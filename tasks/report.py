@@ -1,9 +1,14 @@
 """Stage `report`: the figures and tables of one zoo, from its artifacts."""
 
+import pyarrow.parquet as pq
+
+from sane_core.reporting.counterpart import Counterpart, counterpart
 from sane_core.reporting.draw import ReportSources, draw_report
+from schemas.errors import SaneError
 from schemas.records import Record
 from tasks.progress import progress_bar
 from tasks.stage import stage
+from tasks.store import manifest_of
 from tasks.store_records import Job, OpenArtifact
 
 
@@ -38,9 +43,42 @@ def report(
         baseline=folders.get("baseline"),
         ablation=folders.get("ablation"),
         analysis=folders.get("analysis"),
+        transfer=folders.get("transfer"),
+        beside=beside(zoo),
         metrics={name: value for manifest in own for name, value in manifest.metrics.items()},
         facts={name: value for manifest in own for name, value in manifest.facts.items()},
     )
     with progress_bar("report", 1, "zoos") as bar:
         draw_report(sources, job.folder)
         bar.advance()
+
+
+def beside(zoo: OpenArtifact) -> Counterpart:
+    """Return the published zoo that a zoo is to be read beside."""
+    table = pq.read_table(zoo.folder / "checkpoints.parquet", columns=["architecture"])
+    architecture = str(table["architecture"][0].as_py())
+    recipe, ingest = (zoo.manifest.config.get(name) for name in ("recipe", "ingest"))
+    if isinstance(ingest, dict):
+        reader = zoo.manifest.facts.get("zoo.reader", "")
+        at = (str(ingest.get("source", "")), reader, _dataset(zoo))
+        return counterpart(architecture, None, None, *at)
+    return counterpart(architecture, recipe if isinstance(recipe, dict) else None, _images(zoo))
+
+
+def _images(zoo: OpenArtifact) -> dict[str, object] | None:
+    """Return the configuration of a zoo's images, as far as they are still there."""
+    images = zoo.manifest.inputs.get("images")
+    try:
+        config = manifest_of(images).config.get("images") if images else None
+    except SaneError:
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def _dataset(zoo: OpenArtifact) -> str:
+    """Return what the files of an ingested zoo call their dataset, if they do."""
+    table = pq.read_table(zoo.folder / "checkpoints.parquet")
+    if "hyperparameters" not in table.column_names:
+        return ""
+    first = table["hyperparameters"][0].as_py() or {}
+    return next((str(value) for name, value in first.items() if "dataset" in name and value), "")

@@ -250,7 +250,7 @@ def open_behaviour(
         architecture=network,
         images=None if images is None else read_images(images)["train"],
         config=config,
-        others=_read_others(zoo, tokens, network, layers, train.runs, train.epochs) if zoo else {},
+        others=read_others(zoo, tokens, network, layers, train.runs, train.epochs) if zoo else {},
     )
 
 
@@ -273,7 +273,7 @@ def _read_train(
     return read_places(tokens / "tokens", "train", places, layers)
 
 
-def _read_others(
+def read_others(
     zoo: Path,
     tokens: Path,
     network: Architecture,

@@ -1,31 +1,29 @@
 """Probe a whole zoo: SANE's embeddings beside W, s(W) and the controls, on the same checkpoints."""
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from sane_core.embedding.device import on_gpu
-from sane_core.embedding.embed import encode
 from sane_core.embedding.files import Embeddings
-from sane_core.embedding.pooling import GLOBAL, pool
-from sane_core.pretraining.autoencoder import build
-from sane_core.pretraining.files import read_config
-from sane_core.probing.compare import SELECTED, ProbeResult, compare
-from sane_core.probing.controls import fit_token_pca, project_tokens
-from sane_core.probing.statistics import weight_statistics
-from sane_core.seeding import seed_for
-from sane_core.weights.files import TokenSet, read_layers, read_statistics, read_tokens
-from sane_core.weights.standardize import unstandardize
-from sane_core.weights.tokens import detokenize
+from sane_core.probing.compare import STATISTICS, Compared, chosen_poolings, compare, fit_all
+from sane_core.probing.features import KINDS, make_features, read_checkpoints
+from sane_core.probing.folds import Sides, fixed_sides, folded_sides
+from sane_core.probing.judge import coverages, gate_pooling, predictor_of, try_gate, zoo_gate
+from sane_core.probing.predictor import write_predictor
+from sane_core.probing.tables import Probed, write_probed
+from sane_core.probing.targets import Target, read_targets, reason_against
+from sane_core.seeding import rng_for
 from schemas.config.embed import EmbedConfig
 from schemas.config.probe import ProbeConfig
+from schemas.errors import UserError
 
-SPLITS = ("train", "validation", "test")
-SHOWN = (SELECTED, "statistics")
+STEPS = len(KINDS) + 2
+"""Calls of `on_features`: as each kind of features is ready, the probes, and the rest."""
+
+FULL = "sane_full"
+DEAR = ("untrained_full", "pca_full")
+"""Controls that are fitted only if SANE's full sequence was chosen for some target."""
 
 
 def probe_zoo(
@@ -38,164 +36,175 @@ def probe_zoo(
     folder: Path,
     on_features: Callable[[], None] | None = None,
     baseline: Embeddings | None = None,
+    zoo: Path | None = None,
 ) -> dict[str, float]:
-    """Fit every probe and write `probes.parquet` and `predictions.parquet`.
+    """Fit every probe and write the tables that `tables.py` lists, and `predictor.safetensors`.
 
     Args:
         tokens: Folder of the preprocess stage.
-        model: Folder of the pretrain stage; only its shape is used, for the untrained control.
+        model: Folder of the pretrain stage.
         embeddings: SANE's embeddings.
-        config: Targets, λ candidates.
-        embed: Chunk sizes of the untrained control.
+        config: Targets, λ candidates, folds, coverage.
+        embed: Chunk sizes of what is embedded here.
         seed: The run's seed.
         folder: Gets the tables.
-        on_features: Called as each of the five kinds of features is ready.
+        on_features: Called `STEPS` times.
         baseline: Embeddings of the same checkpoints by an autoencoder with one latent per model;
             they are the features `global`.
+        zoo: Folder of the zoo stage; without it, networks with entries that are no tokens (batch
+            norms) cannot be run, and have no outputs.
 
     Returns:
-        Metrics: `probe.r2.<target>.<features>` with `.low` and `.high`.
+        Metrics, as `tables.metrics_of`.
 
     Raises:
         ValueError: If the baseline's embeddings are of other checkpoints, or several per model.
+        UserError: If no target can be probed, or there are fewer runs than folds.
     """
-    epochs = np.unique(embeddings.epochs).tolist()
-    parts = [read_tokens(tokens / "tokens", split, epochs) for split in SPLITS]
-    features = dict(embeddings.vectors)
-    if baseline:
-        features[GLOBAL] = one_vector(baseline, embeddings)
-    for make in (_weights, _statistics, _token_pca, _untrained):
-        features |= make(parts, tokens, model, embed, seed)
-        if on_features:
-            on_features()
-    targets = _targets(tokens / "checkpoints.parquet", embeddings, config.targets)
-    results, predictions = compare(
-        features, targets, embeddings.runs, embeddings.split, config, seed
+    targets, reasons = read_targets(
+        tokens / "checkpoints.parquet", embeddings.runs, embeddings.epochs, config.targets
     )
+    sides = sides_of(embeddings, config, seed)
+    usable = _usable(targets, sides, reasons)
+    checkpoints = read_checkpoints(tokens, embeddings, zoo)
+    features, missing = make_features(
+        checkpoints, model, embeddings, embed, config.outputs, seed, baseline, on_features
+    )
+    compared = probe_targets(features, usable, embeddings.runs, sides, config, seed)
     if on_features:
         on_features()
-    pq.write_table(
-        pa.Table.from_pylist([asdict(result) for result in results]), folder / "probes.parquet"
+    fixed = _on_the_split(compared, features, usable, embeddings, config, seed)
+    statistics = features[STATISTICS]
+    gate = zoo_gate(embeddings, statistics, config)
+    alarms = try_gate(gate, checkpoints, model, embeddings, statistics, embed, seed)
+    rows = {target.name: known(target) for target in usable}
+    runs = {name: embeddings.runs[at] for name, at in rows.items()}
+    probed = Probed(
+        compared=compared,
+        rows=rows,
+        runs=embeddings.runs,
+        epochs=embeddings.epochs,
+        coverages=[
+            row
+            for each in fixed
+            for row in coverages(each, runs[each.target.name], config.coverage)
+        ],
+        gate=gate,
+        alarms=alarms,
+        unavailable={"target": reasons, "features": missing},
     )
-    _write_predictions(folder / "predictions.parquet", embeddings, targets, predictions)
-    return _metrics(results)
+    predictor = predictor_of(fixed, runs, gate, gate_pooling(embeddings.vectors), config)
+    write_predictor(folder / "predictor.safetensors", predictor)
+    if on_features:
+        on_features()
+    return write_probed(folder, probed)
 
 
-def one_vector(baseline: Embeddings, embeddings: Embeddings) -> np.ndarray:
-    """Return the one vector per model of a baseline, float32 [checkpoints, d].
+def runs_tested(config: ProbeConfig) -> str:
+    """Say which runs probes are tested on."""
+    if not config.folds:
+        return "the test runs of the fixed split"
+    if config.fold_over == "unseen":
+        return f"validation and test runs in {config.folds} folds over runs"
+    return (
+        f"all runs in {config.folds} folds over runs: SANE was trained on the weights of the train "
+        "runs among them, though on none of their properties"
+    )
 
-    Args:
-        baseline: Embeddings by an autoencoder with one latent per model.
-        embeddings: What they stand beside.
+
+def sides_of(embeddings: Embeddings, config: ProbeConfig, seed: int) -> list[Sides]:
+    """Return the fixed split, or folds.
 
     Raises:
-        ValueError: If they are of other checkpoints, or several per model.
+        UserError: If there are fewer runs than folds.
     """
-    for name in ("runs", "epochs", "split"):
-        if not np.array_equal(getattr(baseline, name), getattr(embeddings, name)):
-            raise ValueError(
-                f"a baseline's embeddings must be of the same checkpoints, but {name} differ"
-            )
-    if len(baseline.vectors) != 1:
-        raise ValueError(
-            f"a baseline must have one embedding per model, got {sorted(baseline.vectors)}"
+    if not config.folds:
+        return fixed_sides(embeddings.split)
+    rng = rng_for(seed, "probe folds")
+    return folded_sides(embeddings.runs, embeddings.split, config.folds, config.fold_over, rng)
+
+
+def known(target: Target) -> np.ndarray:
+    """Return the rows whose value is known, ascending."""
+    return np.flatnonzero(np.isfinite(target.values))
+
+
+def probe_targets(
+    features: dict[str, np.ndarray],
+    targets: Sequence[Target],
+    runs: np.ndarray,
+    sides: Sequence[Sides],
+    config: ProbeConfig,
+    seed: int,
+) -> list[Compared]:
+    """Probe targets, together where the same checkpoints' values are known.
+
+    Args:
+        features: Name -> float [rows, d].
+        targets: Properties, of all rows.
+        runs: int [rows].
+        sides: Folds.
+        config: λ candidates and resamples.
+        seed: The run's seed.
+    """
+    groups: dict[bytes, list[Target]] = {}
+    for target in targets:
+        groups.setdefault(known(target).tobytes(), []).append(target)
+    made: dict[str, Compared] = {}
+    for group in groups.values():
+        rows = known(group[0])
+        own = [target.take(rows) for target in group]
+        among = [side.among(rows) for side in sides]
+        of_rows = features
+        if len(rows) < len(runs):
+            of_rows = {name: values[rows] for name, values in features.items()}
+        fits = fit_all(without_dear_controls(of_rows), own, among, config.lambdas)
+        if FULL in chosen_poolings(fits, own):
+            dear = {name: of_rows[name] for name in DEAR if name in of_rows}
+            fits |= fit_all(dear, own, among, config.lambdas)
+        for target in own:
+            made[target.name] = compare(fits, target, runs[rows], among, config, seed)
+    return [made[target.name] for target in targets]
+
+
+def without_dear_controls(features: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Leave out the controls' full sequences, which take the most time of all features."""
+    return {name: values for name, values in features.items() if name not in DEAR}
+
+
+def _usable(
+    targets: Sequence[Target], sides: Sequence[Sides], reasons: dict[str, str]
+) -> list[Target]:
+    """Return the targets that can be probed; add to the reasons why others cannot."""
+    usable = []
+    for target in targets:
+        reason = reason_against(target, sides)
+        if reason:
+            reasons[target.name] = reason
+        else:
+            usable.append(target)
+    if not usable:
+        why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise UserError(
+            f"probe.targets must name a property that can be probed, got none ({why}); name "
+            "others, or leave probe out of experiments"
         )
-    return next(iter(baseline.vectors.values()))
+    return usable
 
 
-def _weights(
-    parts: list[TokenSet], tokens: Path, model: Path, embed: EmbedConfig, seed: int
-) -> dict[str, np.ndarray]:
-    """W: all weights, flattened, in the aligned and standardized frame."""
-    del tokens, model, embed, seed
-    columns = np.flatnonzero(
-        (np.arange(parts[0].values.shape[2]) < parts[0].lengths[:, None]).ravel()
-    )
-    return {
-        "weights": np.concatenate(
-            [part.values.reshape(len(part), -1)[:, columns] for part in parts]
-        )
-    }
-
-
-def _statistics(
-    parts: list[TokenSet], tokens: Path, model: Path, embed: EmbedConfig, seed: int
-) -> dict[str, np.ndarray]:
-    del model, embed, seed
-    layers = read_layers(tokens / "layers.parquet")
-    statistics = read_statistics(tokens / "layers.parquet")
-    raw = [unstandardize(detokenize(part.values, layers), layers, statistics) for part in parts]
-    return {"statistics": np.concatenate([weight_statistics(weights, layers) for weights in raw])}
-
-
-def _token_pca(
-    parts: list[TokenSet], tokens: Path, model: Path, embed: EmbedConfig, seed: int
-) -> dict[str, np.ndarray]:
-    del tokens, embed, seed
-    _, config = read_config(model)
-    fitted = fit_token_pca(parts[0].values, config.d_z)
-    projected = np.concatenate([project_tokens(part.values, *fitted) for part in parts])
-    return pool("pca", projected, parts[0].positions[:, 1])
-
-
-def _untrained(
-    parts: list[TokenSet], tokens: Path, model: Path, embed: EmbedConfig, seed: int
-) -> dict[str, np.ndarray]:
-    del tokens
-    untrained = on_gpu(build(*read_config(model), seed_for(seed, "untrained encoder")).eval())
-    latents = [
-        encode(untrained, part.values, part.positions, part.lengths, embed) for part in parts
-    ]
-    return pool("untrained", np.concatenate(latents), parts[0].positions[:, 1])
-
-
-def _targets(
-    checkpoints: Path, embeddings: Embeddings, names: tuple[str, ...]
-) -> dict[str, np.ndarray]:
-    table = pq.read_table(checkpoints)
-    if missing := sorted(set(names) - set(table.column_names)):
-        raise ValueError(f"probe.targets must be columns of the checkpoints table, got {missing}")
-    row_of = {
-        key: i
-        for i, key in enumerate(
-            zip(table["run"].to_pylist(), table["epoch"].to_pylist(), strict=True)
-        )
-    }
-    rows = [
-        row_of[key]
-        for key in zip(embeddings.runs.tolist(), embeddings.epochs.tolist(), strict=True)
-    ]
-    return {name: table[name].to_numpy().astype(np.float64)[rows] for name in names}
-
-
-def _write_predictions(
-    path: Path,
+def _on_the_split(
+    compared: list[Compared],
+    features: dict[str, np.ndarray],
+    targets: Sequence[Target],
     embeddings: Embeddings,
-    targets: dict[str, np.ndarray],
-    predictions: dict[tuple[str, str], np.ndarray],
-) -> None:
-    test = embeddings.split == "test"
-    rows = int(test.sum())
-    tables = [
-        pa.table(
-            {
-                "features": [features] * rows,
-                "target": [target] * rows,
-                "run": embeddings.runs[test],
-                "epoch": embeddings.epochs[test],
-                "truth": truth[test],
-                "prediction": predictions[features, target],
-            }
-        )
-        for target, truth in targets.items()
-        for features in SHOWN
-    ]
-    pq.write_table(pa.concat_tables(tables), path, compression="zstd")
-
-
-def _metrics(results: list[ProbeResult]) -> dict[str, float]:
-    metrics: dict[str, float] = {}
-    for result in results:
-        name = f"probe.r2.{result.target}.{result.features}"
-        metrics |= {name: result.test_r2, f"{name}.low": result.low, f"{name}.high": result.high}
-    return metrics
+    config: ProbeConfig,
+    seed: int,
+) -> list[Compared]:
+    """Return the probes of the fixed split, which new models are read by."""
+    if not config.folds:
+        return compared
+    sides = fixed_sides(embeddings.split)
+    numbers = [t for t in targets if not t.classes and not reason_against(t, sides)]
+    names = [STATISTICS, *embeddings.vectors]
+    own = {name: features[name] for name in names}
+    return probe_targets(own, numbers, embeddings.runs, sides, config, seed)

@@ -18,11 +18,13 @@ from sane_core.reporting import (
     figures,
     generation_figures,
     pretraining_tables,
+    probe_tables,
     tables,
     weights_figures,
     weights_tables,
 )
 from sane_core.reporting.analysis_draw import of_the_analysis, write_drawn
+from sane_core.reporting.counterpart import STAND_IN, Counterpart
 from sane_core.reporting.table import Table
 from sane_core.weights.symmetry.derive import symmetries_of
 
@@ -46,6 +48,8 @@ class ReportSources:
         baseline: Folder of the evaluation stage of the global baseline.
         ablation: Folder of the ablation stage.
         analysis: Folder of the analysis stage.
+        transfer: Folder of the transfer stage.
+        beside: The published zoo to read the probes beside.
     """
 
     zoo: Path
@@ -59,6 +63,8 @@ class ReportSources:
     baseline: Path | None = None
     ablation: Path | None = None
     analysis: Path | None = None
+    transfer: Path | None = None
+    beside: Counterpart = STAND_IN
 
 
 def draw_report(sources: ReportSources, folder: Path) -> None:
@@ -79,7 +85,9 @@ def draw_report(sources: ReportSources, folder: Path) -> None:
     if sources.analysis:
         parts.append(of_the_analysis(sources.analysis))
     if sources.probe:
-        parts.append(_of_the_probes(sources.probe))
+        parts.append(_of_the_probes(sources.probe, sources))
+    if sources.transfer:
+        parts.append(_of_the_transfer(sources.transfer))
     if sources.generation:
         parts.append(_of_the_generation(sources.generation))
     drawn = {name: figure for figures_of, _ in parts for name, figure in figures_of.items()}
@@ -136,18 +144,38 @@ def _token_size(folder: Path) -> int:
     return int(pq.read_schema(part).field("values").type.list_size)
 
 
-def _of_the_probes(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:
-    probes = pl.read_parquet(folder / "probes.parquet")
-    predictions = pl.read_parquet(folder / "predictions.parquet")
-    drawn = {
-        "probe_r2": figures.probe_r2(probes),
-        "predictions": figures.predictions(predictions),
-    }
-    written = {
-        "probes": tables.probes_table(probes),
-        "probe_choices": tables.choices_table(probes),
-    }
-    return drawn, written
+def _of_the_probes(
+    folder: Path, sources: ReportSources
+) -> tuple[dict[str, Figure], dict[str, Table]]:
+    beside, tested = sources.beside, sources.facts.get("probe.tested", "")
+    numbers, classes, comparisons, intervals, gate, unavailable = (
+        pl.read_parquet(folder / f"{name}.parquet")
+        for name in ("probes", "classes", "comparisons", "intervals", "gate", "unavailable")
+    )
+    drawn: dict[str, Figure] = {}
+    written = {"probe_comparisons": probe_tables.comparisons_table(comparisons)}
+    if len(numbers):
+        predictions = pl.read_parquet(folder / "predictions.parquet")
+        drawn["probe_r2"] = figures.probe_r2(numbers)
+        drawn["predictions"] = figures.predictions(predictions)
+        written = {"probes": tables.probes_table(numbers, beside, tested)} | written
+        written["probe_published"] = probe_tables.published_table(numbers, beside)
+    if len(classes):
+        written["probe_classes"] = probe_tables.classes_table(classes)
+    if len(intervals):
+        written["probe_intervals"] = probe_tables.intervals_table(intervals)
+    written["probe_gate"] = probe_tables.gate_table(gate)
+    if len(numbers):
+        written["probe_choices"] = tables.choices_table(numbers)
+    missing = probe_tables.unavailable_table(unavailable)
+    return drawn, written | ({"probe_missing": missing} if missing else {})
+
+
+def _of_the_transfer(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:
+    results = pl.read_parquet(folder / "transfer.parquet")
+    missing = probe_tables.unavailable_table(pl.read_parquet(folder / "unavailable.parquet"))
+    written = {"probe_transfer": probe_tables.transfer_table(results)} if len(results) else {}
+    return {}, written | ({"transfer_missing": missing} if missing else {})
 
 
 def _of_the_generation(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:

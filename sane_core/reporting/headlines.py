@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sane_core.reporting.names import FEATURES, METHODS, TARGETS, name_of
+from sane_core.reporting.verdict import verdict
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,25 @@ def _probe(metrics: Mapping[str, float], target: str) -> Headline | None:
         for feature in ("statistics", "weights")
         if f"probe.r2.{target}.{feature}" in metrics
     ]
+    beside += [
+        f"{name_of(feature, FEATURES).label}: {r2(feature)} (beside s(W) alone: {verdict(*ends)})"
+        for feature in ("sane_statistics",)
+        if (ends := _ends(metrics, f"probe.difference.{target}.{feature}.statistics"))
+    ]
     label = f"R² for {name_of(target, TARGETS).label}, SANE embedding"
     return Headline(label, r2("sane_selected"), tuple(beside))
 
 
-def _interval(metrics: Mapping[str, float], key: str) -> str:
+def _ends(metrics: Mapping[str, float], key: str) -> tuple[float, float] | None:
+    """Return both ends of the interval of a metric, None where it is not there."""
     if f"{key}.low" not in metrics or f"{key}.high" not in metrics:
-        return ""
-    return f" [{metrics[f'{key}.low']:.3f}, {metrics[f'{key}.high']:.3f}]"
+        return None
+    return metrics[f"{key}.low"], metrics[f"{key}.high"]
+
+
+def _interval(metrics: Mapping[str, float], key: str) -> str:
+    ends = _ends(metrics, key)
+    return f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else ""
 
 
 def _zero_shot(metrics: Mapping[str, float]) -> Headline | None:

@@ -36,6 +36,7 @@ TARGETS = {
 
 FEATURES = {
     "sane_selected": Name("SANE, pooling selected", BLUE, True),
+    "sane_statistics": Name("SANE + s(W), pooling selected", BLUE, True),
     "sane_mean": Name("SANE, mean", SKY, True),
     "sane_mean_std": Name("SANE, mean and deviation", SKY, True),
     "sane_layers": Name("SANE, per layer", SKY, True),
@@ -45,12 +46,15 @@ FEATURES = {
     "global": Name("hyper-representation E_c+D (one embedding per model)", BLACK),
     "weights": Name("W, flattened weights"),
     "statistics": Name("s(W), layer statistics", GREY),
+    "outputs": Name("outputs for random inputs", GREY),
+    "untrained_selected": Name("untrained encoder, pooling selected"),
     "untrained_mean": Name("untrained encoder, mean"),
     "untrained_mean_std": Name("untrained encoder, mean and deviation"),
     "untrained_layers": Name("untrained encoder, per layer"),
     "untrained_quantiles": Name("untrained encoder, quantiles"),
     "untrained_full": Name("untrained encoder, all latents"),
     "untrained_global": Name("untrained encoder, one embedding per model"),
+    "pca_selected": Name("PCA of tokens, pooling selected"),
     "pca_mean": Name("PCA of tokens, mean"),
     "pca_mean_std": Name("PCA of tokens, mean and deviation"),
     "pca_layers": Name("PCA of tokens, per layer"),

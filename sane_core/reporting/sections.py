@@ -147,15 +147,27 @@ SECTIONS = (
         "Predicting properties of networks (§5.1)",
         "A linear probe predicts a property from an embedding, fitted on train runs, its "
         "regularization chosen on validation runs, scored on test runs only. Compare SANE with the "
-        "layer statistics s(W), which are strong and cost nothing, and with two controls that need "
-        "no pretraining. Where intervals overlap widely, the order is uncertain.",
+        "layer statistics s(W), which are strong and cost nothing, and with three controls that "
+        "need no pretraining. Intervals of two features may overlap and their paired difference "
+        "still be sure: the table of differences says which.",
         {
             "probe_r2": "R² on test runs with 95 percent intervals, a bar per kind of features, a "
             "panel per property.",
             "predictions": "Predicted over true values on test runs, from the SANE embedding and "
             "from layer statistics; on the dashed line prediction and truth agree.",
         },
-        ("probes", "probe_choices"),
+        (
+            "probes",
+            "probe_comparisons",
+            "probe_published",
+            "probe_classes",
+            "probe_intervals",
+            "probe_gate",
+            "probe_choices",
+            "probe_missing",
+            "probe_transfer",
+            "transfer_missing",
+        ),
     ),
     Section(
         "generation",

@@ -7,17 +7,14 @@ beside ours wherever it has a counterpart.
 import numpy as np
 import polars as pl
 
+from sane_core.reporting.counterpart import STAND_IN as STAND_IN_ZOO
+from sane_core.reporting.counterpart import Counterpart
 from sane_core.reporting.names import FEATURES, METHODS, TARGETS, in_order, name_of
 from sane_core.reporting.paper import ZOO, published
+from sane_core.reporting.probe_tables import published_columns
 from sane_core.reporting.table import Table
 
 MISSING = "–"
-PUBLISHED_FEATURES = {
-    "weights": "W",
-    "statistics": "s(W)",
-    "sane_mean": "SANE aggregated",
-    "global": "E_c+D published 2021",
-}
 PUBLISHED_METHODS = {
     "sub": "SANE_SUB",
     "kde30": "SANE_KDE30",
@@ -25,6 +22,7 @@ PUBLISHED_METHODS = {
     "global_kde30": "S_KDE30",
     "scratch": "scratch",
 }
+_TABLE_OF = {False: "Tables 1 and 9", True: "Table 2"}
 PUBLISHED_EPOCHS = (0, 1, 5, 25)
 STAND_IN = (
     "The paper's numbers are a stand-in to compare with: its {zoo} zoo is the nearest to this one, "
@@ -58,11 +56,15 @@ def zoo_table(checkpoints: pl.DataFrame) -> Table:
     )
 
 
-def probes_table(probes: pl.DataFrame) -> Table:
-    """Show R² on test runs, features by targets, beside the paper's.
+def probes_table(
+    probes: pl.DataFrame, beside: Counterpart = STAND_IN_ZOO, tested: str = ""
+) -> Table:
+    """Show R² and Kendall's τ on test runs, features by targets, beside the paper's R².
 
     Args:
         probes: A row per (features, target), columns as of `ProbeResult`.
+        beside: The published zoo.
+        tested: Which runs were tested.
     """
     targets = in_order(probes["target"], TARGETS)
     rows = []
@@ -76,18 +78,20 @@ def probes_table(probes: pl.DataFrame) -> Table:
                     for r in found.to_dicts()
                 )
                 or MISSING,
-                _published_r2(feature, target),
+                "".join(f"{r['kendall']:.2f}" for r in found.to_dicts()) or MISSING,
+                _published_r2(feature, target, beside),
             ]
         rows.append(tuple(cells))
-    headings = [[name_of(target, TARGETS).label, f"paper, {ZOO} (stand-in)"] for target in targets]
+    headings = [[name_of(target, TARGETS).label, "Kendall τ", beside.heading] for target in targets]
     return Table(
         "Linear probes: R² on test runs",
         ("features", *(heading for pair in headings for heading in pair)),
         tuple(rows),
         (
             "In brackets the 95 % interval over test runs. The selected pooling is, per target, "
-            "the one best on the validation runs.",
-            STAND_IN.format(zoo=ZOO, table="Table 10"),
+            "the one best on the validation runs. Kendall τ is 1 where the order is right.",
+            *([f"Tested on {tested}."] * bool(tested)),
+            *([STAND_IN.format(zoo=beside.zoo, table=_TABLE_OF[beside.resnet])] * beside.far),
         ),
     )
 
@@ -192,11 +196,14 @@ def novelty_table(samples: pl.DataFrame) -> Table:
     )
 
 
-def _published_r2(feature: str, target: str) -> str:
-    if feature not in PUBLISHED_FEATURES or target not in TARGETS:
+def _published_r2(feature: str, target: str, beside: Counterpart) -> str:
+    if target not in TARGETS:
         return MISSING
-    found = published("table10", PUBLISHED_FEATURES[feature], target)
-    return f"{found.mean:.3f}" if found else MISSING
+    for table, columns in published_columns(beside).items():
+        if feature in columns:
+            found = published(table, columns[feature], target)
+            return f"{found.mean:.3f}" if found else MISSING
+    return MISSING
 
 
 def _published_accuracy(method: str, epoch: int) -> str:

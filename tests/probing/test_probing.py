@@ -7,13 +7,11 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from sane_core.embedding.files import Embeddings
-from sane_core.probing.compare import SELECTED, compare
 from sane_core.probing.controls import fit_token_pca, project_tokens
+from sane_core.probing.features import one_vector
 from sane_core.probing.linear import Split, bootstrap_r2, fit_probe, r_squared
 from sane_core.probing.statistics import weight_statistics
-from sane_core.probing.zoo import one_vector
 from sane_core.weights.layers import layers_of
-from schemas.config.probe import ProbeConfig
 
 
 def splits(rows: int = 60, d: int = 5, seed: int = 0) -> list[Split]:
@@ -78,22 +76,6 @@ def test_the_interval_counts_runs_and_not_rows():
     by_row = bootstrap_r2(target, predictions, np.arange(400), rng, 500)
     assert by_run[1] - by_run[0] > 2 * (by_row[1] - by_row[0])
     assert by_run[0] <= r_squared(target, predictions) <= by_run[1]
-
-
-def test_the_selected_pooling_is_the_best_on_validation_runs():
-    rng = np.random.default_rng(0)
-    runs = np.repeat(np.arange(30), 4)
-    split = np.repeat(["train", "validation", "test"], 40)
-    target = rng.standard_normal(120)
-    features = {
-        "sane_good": np.c_[target + 0.1 * rng.standard_normal(120)],
-        "sane_bad": rng.standard_normal((120, 1)),
-        "statistics": np.c_[target],
-    }
-    results, _ = compare(features, {"epoch": target}, runs, split, ProbeConfig(bootstraps=10), 0)
-    by_name = {result.features: result for result in results}
-    assert by_name[SELECTED].test_r2 == by_name["sane_good"].test_r2
-    assert by_name["sane_bad"].test_r2 < 0.5 < by_name["sane_good"].test_r2
 
 
 def test_statistics_are_the_seven_of_every_layer():

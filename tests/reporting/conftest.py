@@ -57,6 +57,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> ReportSources:
         ("evaluation", _write_evaluation),
         ("baseline", _write_evaluation),
         ("ablation", _write_ablation),
+        ("transfer", _write_transfer),
     ):
         (root / name).mkdir()
         write(root / name, rng)
@@ -86,7 +87,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> ReportSources:
     }
     facts = {"windows.reader": "ffcv", "pretrain.precision": "bfloat16"}
     folders = [root / name for name in ("zoo", "tokens", "model", "probe", "generation")]
-    more = {name: root / name for name in ("evaluation", "baseline", "ablation")}
+    more = {name: root / name for name in ("evaluation", "baseline", "ablation", "transfer")}
     return ReportSources(*folders, metrics=metrics, facts=facts, **more)
 
 
@@ -104,7 +105,8 @@ def report_without_experiments(
 ) -> Path:
     """Draw the report of a run that only pretrained."""
     folder = tmp_path_factory.mktemp("report")
-    nothing = dict.fromkeys(("probe", "generation", "evaluation", "baseline", "ablation"))
+    names = ("probe", "generation", "evaluation", "baseline", "ablation", "transfer")
+    nothing = dict.fromkeys(names)
     draw_report(replace(sources, **nothing), folder)
     return folder
 
@@ -205,7 +207,7 @@ def _write_probes(folder: Path, rng: np.random.Generator) -> None:
             probes.append(
                 {"features": features, "target": target, "dimensions": 10 * (i + 1)}
                 | {"regularization": 0.003, "validation_r2": r2 + 0.011, "test_r2": r2}
-                | {"low": r2 - 0.031, "high": r2 + 0.022}
+                | {"low": r2 - 0.031, "high": r2 + 0.022, "kendall": 0.9 * r2, "chosen": ""}
             )
             truth = np.tile(np.linspace(0, 1, EPOCHS), 2)
             found = truth + 0.05 * rng.standard_normal(len(truth))
@@ -216,6 +218,55 @@ def _write_probes(folder: Path, rng: np.random.Generator) -> None:
             ]
     pl.DataFrame(probes).write_parquet(folder / "probes.parquet")
     pl.DataFrame(predictions).write_parquet(folder / "predictions.parquet")
+    _write_judgements(folder)
+
+
+def _write_judgements(folder: Path) -> None:
+    """Write what the probe stage says of classes, claims, intervals and the gate."""
+    pair = {"a": "sane_selected", "measure": "r2", "difference": 0.03, "runs": 2}
+    claims = [
+        pair | {"target": target, "b": b, "low": low, "high": low + 0.04, "share_above": 0.9}
+        for target in TARGETS
+        for b, low in (("statistics", 0.01), ("untrained_selected", -0.02), ("weights", -0.1))
+    ]
+    classes = [
+        {"features": features, "target": "hyperparameters.activation", "dimensions": 5}
+        | {"regularization": 0.1, "validation_accuracy": 0.8, "test_accuracy": 0.75}
+        | {"low": 0.6, "high": 0.85, "majority": 0.5, "classes": 2, "chosen": ""}
+        for features in ("sane_selected", "statistics")
+    ]
+    held = {"asked": 0.9, "coverage": 0.94, "calibration_runs": 9, "tested_runs": 2}
+    intervals = [
+        held | {"features": "sane_selected", "target": target, "width": width}
+        for target, width in zip(TARGETS, (0.05, 12.5, float("inf")), strict=True)
+    ]
+    gate = [
+        {"networks": networks, "foreign": share, "distance": 1.5, "count": 12, "runs": 2}
+        | {"asked": 0.05}
+        for networks, share in (("test", 0.04), ("random", 1.0), ("shuffled", 0.25))
+    ]
+    missing = [{"kind": "features", "name": "outputs", "reason": "no network to run"}]
+    for name, rows in (
+        ("comparisons", claims),
+        ("classes", classes),
+        ("intervals", intervals),
+        ("gate", gate),
+        ("unavailable", missing),
+    ):
+        pl.DataFrame(rows).write_parquet(folder / f"{name}.parquet")
+
+
+def _write_transfer(folder: Path, rng: np.random.Generator) -> None:
+    del rng
+    rows = [
+        {"source": "digits", "zoo": "others", "features": features, "target": target}
+        | {"test_r2": -0.4, "low": -0.6, "high": -0.1, "kendall": 0.7, "chosen": "", "runs": 2}
+        for features in ("sane_selected", "statistics")
+        for target in TARGETS
+    ]
+    missing = [{"kind": "transfer", "name": "digits → odd", "reason": "token sizes differ"}]
+    pl.DataFrame(rows).write_parquet(folder / "transfer.parquet")
+    pl.DataFrame(missing).write_parquet(folder / "unavailable.parquet")
 
 
 def _write_generation(folder: Path, rng: np.random.Generator) -> None:

@@ -41,7 +41,9 @@ def test_every_figure_and_table_is_drawn(report: Path) -> None:
     assert {path.stem for path in (report / "figures").glob("*.png")} == FIGURES
     tables = read_tables(report / "tables.json")
     of_weights = ["alignment", "tokens"]
-    of_experiments = ["probes", "probe_choices", "accuracy", "novelty"]
+    of_probes = ["comparisons", "published", "classes", "intervals", "gate", "choices"]
+    of_probes = ["probes", *(f"probe_{name}" for name in [*of_probes, "missing", "transfer"])]
+    of_experiments = [*of_probes, "transfer_missing", "accuracy", "novelty"]
     of_the_model = ["pretraining", "reconstruction"]
     of_ablations = ["ablation_views", "ablation_inference", "ablation_sizes"]
     parts = [*of_weights, *of_the_model, *of_ablations, *of_experiments]
