@@ -1,7 +1,7 @@
 """Embedding against the rate of the machine's matrix products, a whole zoo, and a ResNet-101.
 
 The limit is the rate of the encoder's own matrix products alone, in float32: the shapes of all its
-layers, at the best of three numbers of rows, attention's left out. Embedding is `encode` and all
+layers, at the better of two numbers of rows, attention's left out. Embedding is `encode` and all
 poolings, of networks of a CNN's size in memory; its work counts attention as well. Limit and
 embedding are measured in turns, on one thread and on all of them, and both are their best repeat:
 other processes only ever add to them. Where these are many, threads wait for each other, and what
@@ -60,16 +60,19 @@ def measure(quick: bool) -> list[Row]:
     rows, every = [], torch.get_num_threads()
     for threads in (1,) if quick else (1, every):
         torch.set_num_threads(threads)
-        for name, models, repeats in (("tiny", 64, 60), ("cnn", 4, 20)):
-            found = _share(name, models, 5 if quick else repeats)
+        for name, models in (("tiny", 64), ("cnn", 4)):
+            found = _share(name, models, 4 if quick else 40)
             rows += [replace(row, name=f"{row.name}.{threads}-threads") for row in found]
     rows += _zoo(102 if quick else 2_550, every)
     rows += _memory(quick)
     return rows
 
 
-def _share(preset: str, models: int, repeats: int) -> list[Row]:
-    """Return the rate of products alone, and of encoding with and without pooling."""
+def _share(preset: str, models: int, seconds: float) -> list[Row]:
+    """Return the rate of products alone, and of encoding with and without pooling.
+
+    So many seconds are spent on it, and three repeats at least.
+    """
     found = preset_named(preset)
     config, sizes = found.pretrain.autoencoder, found.embed
     layers = layers_of_architecture(architecture_named("cnn"), "exclude")
@@ -79,7 +82,8 @@ def _share(preset: str, models: int, repeats: int) -> list[Row]:
     values = rng_for(0, "tokens").standard_normal((models, len(positions), d_t), np.float32)
     work = models * _operations(model, len(positions), sizes)
     rates: dict[str, list[float]] = {"limit": [], "encoding": [], "embedding": []}
-    for _ in range(repeats):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(rates["limit"]) < 3:
         rates["limit"].append(_matrix_rate(model))
         begun = time.perf_counter()
         latents = encode(model, values, positions, lengths, sizes)
@@ -116,15 +120,15 @@ def _products(model: Autoencoder) -> list[tuple[int, int]]:
 def _matrix_rate(model: Autoencoder) -> float:
     """Return operations per second of the encoder's products alone."""
     rates = []
-    for rows in (128, 256, 1_024):
+    for rows in (256, 1_024) if model.config.d_model < 512 else (128, 256):
         pairs = [(torch.randn(rows, i), torch.randn(o, i)) for o, i in _products(model)]
         work = sum(2 * rows * w.numel() for _, w in pairs)
-        for _ in range(3):
+        for _ in range(2):
             begun = time.perf_counter()
             for x, w in pairs:
                 torch.nn.functional.linear(x, w)
             rates.append(work / (time.perf_counter() - begun))
-    return max(rates[1:])
+    return max(rates)
 
 
 def _zoo(checkpoints: int, threads: int) -> list[Row]:
