@@ -5,7 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from sane_core.embedding.pooling import LARGEST_FULL, QUANTILES, not_available, pool, pool_by
-from sane_core.probing.compare import compare
+from sane_core.probing.compare import compare, fit_all
+from sane_core.probing.folds import fixed_sides
+from sane_core.probing.targets import Target
 from schemas.config.embed import POOLINGS, EmbedConfig
 from schemas.config.probe import ProbeConfig
 
@@ -79,8 +81,8 @@ def test_probes_choose_among_all_poolings_on_validation(best):
     features = pool("sane", latents, np.array([0, 0, 0, 1, 1, 1]))
     features[f"sane_{best}"] = np.c_[features[f"sane_{best}"], 50 * target]
     split = np.repeat(["train", "validation", "test"], 30)
-    results = compare(
-        features, {"epoch": target}, np.arange(90), split, ProbeConfig(bootstraps=3), 0
-    )[0]
+    config, sides, epochs = ProbeConfig(bootstraps=3), fixed_sides(split), Target("epoch", target)
+    fits = fit_all(features, [epochs], sides, config.lambdas)
+    results = compare(fits, epochs, np.arange(90), sides, config, 0).results
     by_name = {result.features: result for result in results}
     assert by_name["sane_selected"].dimensions == features[f"sane_{best}"].shape[1]

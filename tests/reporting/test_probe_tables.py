@@ -6,6 +6,7 @@ import pytest
 from sane_core.reporting.counterpart import STAND_IN, Counterpart, counterpart
 from sane_core.reporting.draw import ReportSources
 from sane_core.reporting.headlines import headlines
+from sane_core.reporting.names import FEATURES
 from sane_core.reporting.probe_tables import (
     classes_table,
     comparisons_table,
@@ -52,7 +53,7 @@ def test_every_published_cell_stands_beside_ours_with_the_difference(
     assert {row[0] for row in table.rows} == {"Tables 1, 9", "Table 10"}
     row = next(row for row in table.rows if row[:3] == ("Table 10", "epoch", "SANE, mean"))
     assert row[3:] == ("0.810 [0.779, 0.832]", "0.958", "-0.148", "same recipe")
-    full = [row for row in table.rows if row[2].startswith("sane_full") or "full" in row[2]]
+    full = [row for row in table.rows if row[2] == FEATURES["sane_full"].label]
     assert {row[3] for row in full} == {"not available"}
 
 
