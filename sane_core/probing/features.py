@@ -98,22 +98,23 @@ class Checkpoints:
         at = (self.zoo, self.folder, self.architecture, self.layers)
         return self.raw(part) | read_others(*at, part.runs, part.epochs)
 
-    def unflipped(self, weights: dict[str, np.ndarray], part: TokenSet) -> dict[str, np.ndarray]:
-        """Give aligned weights the signs that they were trained with; units stay where they are.
+    @cached_property
+    def alignment(self) -> Alignment:
+        """How units were moved and flipped."""
+        return read_alignment(self.folder / "alignment.parquet")
+
+    def as_trained(self, weights: dict[str, np.ndarray], part: TokenSet) -> dict[str, np.ndarray]:
+        """Take aligned weights back to the order and the signs that they were trained in.
 
         Args:
             weights: Entry -> float32 [checkpoints, ...], as of `raw` or `entries`.
             part: Whose they are.
 
         Raises:
-            ValueError: If signs were flipped and the architecture cannot be built here.
+            ValueError: If the architecture cannot be built here.
         """
-        found = read_alignment(self.folder / "alignment.parquet")
-        if not found.signs:
-            return weights
         groups = stored_groups(symmetries_of(self.architecture).groups, self.architecture)
-        flips = Alignment(found.runs, {}, found.signs)
-        return flips.apply(weights, part.runs, within(groups, weights))
+        return self.alignment.unapply(weights, part.runs, within(groups, weights))
 
     def activations(self, part: TokenSet) -> tuple[str | None, ...]:
         """Return the non-linearity that each network has instead of its architecture's own."""
@@ -223,14 +224,13 @@ def flat_weights(checkpoints: Checkpoints) -> np.ndarray:
 
 def statistics(checkpoints: Checkpoints) -> np.ndarray:
     """s(W) of the raw weights; their order does not change it, their signs do."""
-    return np.concatenate(
-        [
-            weight_statistics(
-                checkpoints.unflipped(checkpoints.raw(part), part), checkpoints.layers
-            )
-            for part in checkpoints.parts
-        ]
-    )
+    found = []
+    for part in checkpoints.parts:
+        weights = checkpoints.raw(part)
+        if checkpoints.alignment.signs:
+            weights = checkpoints.as_trained(weights, part)
+        found.append(weight_statistics(weights, checkpoints.layers))
+    return np.concatenate(found)
 
 
 def outputs(checkpoints: Checkpoints, inputs: int, seed: int) -> np.ndarray:

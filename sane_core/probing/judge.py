@@ -141,7 +141,7 @@ def try_gate(
     found = [_alarms("test", own, len(np.unique(embeddings.runs[test])))]
     encoder = on_gpu(load(model))
     part = _last_epoch(checkpoints.parts[2])
-    raw = checkpoints.unflipped(checkpoints.entries(part), part)
+    raw = checkpoints.as_trained(checkpoints.entries(part), part)
     for kind in KINDS:
         weights = make_foreign(raw, checkpoints.layers, kind, seed)
         tokens = tokens_of(weights, checkpoints, frame)

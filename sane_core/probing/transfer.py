@@ -196,7 +196,7 @@ def _visitors(home: Checkpoints, zoo: Zoo, frame: Frame | None) -> _Visitors:
             "zoos must be of one architecture for the SANE of one to embed the other; train one "
             "on both (together: true)"
         )
-    weights = _aligned(away.unflipped(away.entries(part), part), part, frame)
+    weights = _aligned(away.as_trained(away.entries(part), part), part, frame)
     values = tokenize(weights, home.layers, here, home.statistics)
     brought = Checkpoints(home.folder, (replace(part, values=values),))
     return _Visitors(brought, statistics(away))
