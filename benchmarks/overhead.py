@@ -207,6 +207,7 @@ class _Sequence:
             self.config.embed,
             self.config.seed,
             folder,
+            preprocess=self.config.preprocess,
         )
 
     def generation(self, folder: Path) -> None:

@@ -65,13 +65,18 @@ def _probe(
             names=(zoo.name, *(other.name for other in others)),
             epochs=tuple(other.epochs for other in others),
             own_frame=config.together,
+            preprocess=config.preprocess,
         )
         tested = {f"to_{i}": other.tokens for i, other in enumerate(others)}
+        tested |= {f"zoo_{i}": other.zoo.artifact for i, other in enumerate(others)}
+        tested["zoo"] = zoo.zoo.artifact
         done["transfer"] = run(transfer, settings, **inputs, **tested)
     if baseline:
         inputs["baseline"] = baseline.embed(zoo)
     inputs["zoo"] = zoo.zoo.artifact
-    settings_here = ProbeStage(probe=config.probe, embed=config.embed.passes())
+    settings_here = ProbeStage(
+        probe=config.probe, embed=config.embed.passes(), preprocess=config.preprocess
+    )
     return done | {"probes": run(probe, settings_here, **inputs)}
 
 

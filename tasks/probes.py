@@ -3,6 +3,7 @@
 from sane_core.embedding.files import read_embeddings
 from sane_core.probing.zoo import STEPS, probe_zoo, runs_tested
 from schemas.config.embed import EmbedConfig
+from schemas.config.preprocess import PreprocessConfig
 from schemas.config.probe import ProbeConfig
 from schemas.records import Record
 from tasks.progress import progress_bar
@@ -11,10 +12,11 @@ from tasks.store_records import Job, OpenArtifact
 
 
 class ProbeStage(Record):
-    """The configuration of probing with the chunk sizes for the untrained control."""
+    """Probing, with the chunk sizes for the untrained control and how tokens were made."""
 
     probe: ProbeConfig
     embed: EmbedConfig
+    preprocess: PreprocessConfig = PreprocessConfig()
 
 
 @stage("probes")
@@ -43,6 +45,7 @@ def probe(
             bar.advance,
             others,
             zoo.folder if zoo else None,
+            config.preprocess,
         )
     job.metrics.update(metrics)
     job.facts["probe.tested"] = runs_tested(config.probe)

@@ -3,21 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from sane_core.api.bundle import Bundle, Reference
 from sane_core.api.description import Description, StatisticsRecord, ZooRecord, first_error
-from sane_core.architectures.architecture import Architecture
 from sane_core.architectures.registry import architecture_named
 from sane_core.pretraining.files import load, read_config
-from sane_core.weights.files import read_layers, read_statistics, read_tokens
+from sane_core.weights.files import read_layers, read_statistics
+from sane_core.weights.frame import read_reference
 from sane_core.weights.shards import one_architecture, reference_of, stored_groups
-from sane_core.weights.standardize import unstandardize
 from sane_core.weights.symmetry.derive import symmetries_of
-from sane_core.weights.tokens import detokenize
-from sane_core.zoo.files import read_checkpoint
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
 
@@ -93,21 +89,4 @@ def _zoo(tokens: Path, zoo: Path | None) -> tuple[ZooRecord, Reference]:
         run=run,
         epoch=epoch,
     )
-    if zoo is None:
-        return record, _from_tokens(tokens, record)
-    return record, _as_trained(zoo, architecture, run, epoch)
-
-
-def _as_trained(zoo: Path, architecture: Architecture, run: int, epoch: int) -> Reference:
-    entries, _ = read_checkpoint(zoo / "weights", run, epoch)
-    return {name: entries[name].reshape(shape) for name, shape in architecture.shapes().items()}
-
-
-def _from_tokens(tokens: Path, record: ZooRecord) -> Reference:
-    """Put the reference together from its tokens: it stands in its own order there."""
-    part = read_tokens(tokens / "tokens", "train", [record.epoch])
-    values = part.values[part.runs == record.run]
-    weights = unstandardize(
-        detokenize(values, record.layers), record.layers, record.statistics.measured()
-    )
-    return {name: np.ascontiguousarray(each[0]) for name, each in weights.items()}
+    return record, read_reference(tokens, zoo)

@@ -18,8 +18,8 @@ from sane_core.api.bundle import Bundle, Reference
 from sane_core.api.description import Description
 from sane_core.api.given import Given
 from sane_core.api.networks import Network
-from sane_core.weights.align import match
 from sane_core.weights.alignment import Alignment, unaligned
+from sane_core.weights.frame import Frame
 from sane_core.weights.layers import Layer
 from sane_core.weights.shards import within
 from sane_core.weights.standardize import Statistics, measure, unstandardize
@@ -101,12 +101,11 @@ def _alignment(
     reference: Reference = {name: values[0] for name, values in stacked.items()}
     if network.zoo is not None:
         reference = bundle.references[network.zoo]
-    groups = within(network.groups, [name for name in network.trained if name in reference])
-    if not align or not groups:
-        return unaligned(groups, models)
-    config, seed = bundle.description.preprocess, bundle.description.seed
-    matching = match(reference, stacked, groups, seed, config.max_sweeps, config.signs, device)
-    return Alignment(tuple(models), matching.permutations, matching.signs)
+    if not align:
+        return unaligned(within(network.groups, reference), models)
+    described = bundle.description
+    frame = Frame(reference, network.groups, described.preprocess, described.seed, device)
+    return frame.find(stacked, models)
 
 
 def _statistics(

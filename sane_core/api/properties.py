@@ -6,7 +6,7 @@
     read_properties(sane, read_predictor(path), ["a.pt", module])
 
 A network that is unlike the zoo is called foreign before anything is predicted, and nothing is
-predicted of it. One of other layers than the zoo's is foreign without a look at its weights.
+predicted of it. One of other entries than the zoo's is foreign without a look at its weights.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def read_properties(
     """
     record = _zoo_of(sane, zoo)
     given, _ = take_all(list(models))
-    like = np.array([_has_layers(each, record) for each in given])
+    like = np.array([record.fits(each.shapes) for each in given])
     found = Properties(
         foreign=~like,
         distance=np.full(len(given), np.inf),
@@ -79,7 +79,7 @@ def _fill(
     given: Sequence[Given],
     record: ZooRecord,
 ) -> None:
-    """Write what is read of the networks that have the zoo's layers into the result."""
+    """Write what is read of the networks that have the zoo's entries into the result."""
     poolings = {predictor.gate_pooling, *(r.pooling for r in predictor.readings.values())}
     vectors = {
         name: sane.embed(models, pooling=name.removeprefix(_PREFIX), zoo=record.name).vectors
@@ -102,11 +102,3 @@ def _zoo_of(sane: Sane, name: str | None) -> ZooRecord:
     if name is not None and name not in zoos:
         raise ValueError(f"zoo must be one of {', '.join(zoos)}, got {name!r}")
     return zoos[name] if name is not None else next(iter(zoos.values()))
-
-
-def _has_layers(given: Given, record: ZooRecord) -> bool:
-    return all(
-        given.shapes.get(layer.weight) == tuple(layer.shape)
-        and (layer.bias is None or given.shapes.get(layer.bias) == tuple(layer.shape[:1]))
-        for layer in record.layers
-    )

@@ -26,9 +26,12 @@ from sane_core.probing.controls import fit_token_pca, project_tokens
 from sane_core.probing.outputs import answers, random_inputs
 from sane_core.probing.statistics import weight_statistics
 from sane_core.seeding import seed_for
+from sane_core.weights.alignment import Alignment, read_alignment
 from sane_core.weights.files import TokenSet, read_layers, read_statistics, read_tokens
 from sane_core.weights.layers import Layer
+from sane_core.weights.shards import stored_groups, within
 from sane_core.weights.standardize import Statistics, unstandardize
+from sane_core.weights.symmetry.derive import symmetries_of
 from sane_core.weights.tokens import detokenize
 from schemas.config.embed import EmbedConfig
 
@@ -77,7 +80,11 @@ class Checkpoints:
         return architecture_named(table["architecture"][0].as_py())
 
     def raw(self, part: TokenSet) -> dict[str, np.ndarray]:
-        """Return weights as they are, aligned: entry -> float32 [checkpoints, ...]."""
+        """Return weights, not standardized but aligned, signs and all.
+
+        Returns:
+            Entry -> float32 [checkpoints, ...].
+        """
         return unstandardize(detokenize(part.values, self.layers), self.layers, self.statistics)
 
     def entries(self, part: TokenSet) -> dict[str, np.ndarray]:
@@ -90,6 +97,24 @@ class Checkpoints:
             return self.raw(part)
         at = (self.zoo, self.folder, self.architecture, self.layers)
         return self.raw(part) | read_others(*at, part.runs, part.epochs)
+
+    @cached_property
+    def alignment(self) -> Alignment:
+        """How units were moved and flipped."""
+        return read_alignment(self.folder / "alignment.parquet")
+
+    def as_trained(self, weights: dict[str, np.ndarray], part: TokenSet) -> dict[str, np.ndarray]:
+        """Take aligned weights back to the order and the signs that they were trained in.
+
+        Args:
+            weights: Entry -> float32 [checkpoints, ...], as of `raw` or `entries`.
+            part: Whose they are.
+
+        Raises:
+            ValueError: If the architecture cannot be built here.
+        """
+        groups = stored_groups(symmetries_of(self.architecture).groups, self.architecture)
+        return self.alignment.unapply(weights, part.runs, within(groups, weights))
 
     def activations(self, part: TokenSet) -> tuple[str | None, ...]:
         """Return the non-linearity that each network has instead of its architecture's own."""
@@ -198,10 +223,14 @@ def flat_weights(checkpoints: Checkpoints) -> np.ndarray:
 
 
 def statistics(checkpoints: Checkpoints) -> np.ndarray:
-    """s(W) of the raw weights."""
-    return np.concatenate(
-        [weight_statistics(checkpoints.raw(part), checkpoints.layers) for part in checkpoints.parts]
-    )
+    """s(W) of the raw weights; their order does not change it, their signs do."""
+    found = []
+    for part in checkpoints.parts:
+        weights = checkpoints.raw(part)
+        if checkpoints.alignment.signs:
+            weights = checkpoints.as_trained(weights, part)
+        found.append(weight_statistics(weights, checkpoints.layers))
+    return np.concatenate(found)
 
 
 def outputs(checkpoints: Checkpoints, inputs: int, seed: int) -> np.ndarray:

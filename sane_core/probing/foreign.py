@@ -7,16 +7,11 @@ statistics, cut into tokens.
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from sane_core.probing.features import Checkpoints
-from sane_core.seeding import rng_for, seed_for
-from sane_core.weights.align import match
-from sane_core.weights.alignment import Alignment, read_alignment
-from sane_core.weights.files import read_tokens
+from sane_core.seeding import rng_for
+from sane_core.weights.frame import Frame
 from sane_core.weights.layers import Layer
-from sane_core.weights.shards import reference_of, stored_groups, within
-from sane_core.weights.symmetry.derive import symmetries_of
 from sane_core.weights.tokens import tokenize
 
 KINDS = {
@@ -34,13 +29,13 @@ def make_foreign(
     """Return networks that are foreign in one of the ways of `KINDS`.
 
     Args:
-        weights: Entry -> float32 [models, ...], raw.
+        weights: Entry -> float32 [models, ...], raw; what is in no layer stays as it is.
         layers: Layers of the architecture.
         kind: One of `KINDS`.
         seed: The run's seed.
     """
     rng = rng_for(seed, "foreign", kind)
-    made: dict[str, np.ndarray] = {}
+    made = dict(weights)
     for layer in layers:
         shapes = {name: weights[name].shape[1:] for name in layer.entries}
         flat = [weights[name].reshape(len(weights[name]), -1) for name in layer.entries]
@@ -58,37 +53,17 @@ def make_foreign(
     return made
 
 
-def tokens_of(weights: Mapping[str, np.ndarray], checkpoints: Checkpoints, seed: int) -> np.ndarray:
-    """Align, standardize and tokenize networks, float32 [models, N, d_t].
+def tokens_of(
+    weights: Mapping[str, np.ndarray], checkpoints: Checkpoints, frame: Frame
+) -> np.ndarray:
+    """Align, standardize and tokenize networks, each on its own, float32 [models, N, d_t].
 
     Args:
         weights: Entry -> float32 [models, ...], raw.
-        checkpoints: The zoo, whose reference and statistics are taken.
-        seed: The run's seed.
+        checkpoints: The zoo, whose statistics are taken.
+        frame: The zoo's.
     """
-    aligned = _aligned(weights, checkpoints, seed)
+    models = np.arange(len(next(iter(weights.values()))))
+    aligned = frame.apply(frame.find(weights, models.tolist()), weights, models)
     d_t = checkpoints.parts[0].values.shape[2]
     return tokenize(aligned, checkpoints.layers, d_t, checkpoints.statistics)
-
-
-def _aligned(
-    weights: Mapping[str, np.ndarray], checkpoints: Checkpoints, seed: int
-) -> Mapping[str, np.ndarray]:
-    found = read_alignment(checkpoints.folder / "alignment.parquet")
-    if not found.permutations:
-        return weights
-    network = checkpoints.architecture
-    groups = within(stored_groups(symmetries_of(network).groups, network), weights)
-    models = range(len(next(iter(weights.values()))))
-    at = (reference_weights(checkpoints), weights, groups, seed_for(seed, "foreign"))
-    matching = match(*at, signs=bool(found.signs))
-    alignment = Alignment(tuple(models), matching.permutations, matching.signs)
-    return alignment.apply(weights, np.arange(len(models)), groups)
-
-
-def reference_weights(checkpoints: Checkpoints) -> dict[str, np.ndarray]:
-    """Return the zoo's reference, entry -> float32 [...]."""
-    run, epoch = reference_of(pq.read_table(checkpoints.folder / "checkpoints.parquet"))
-    last = read_tokens(checkpoints.folder / "tokens", "train", [epoch])
-    at = int(np.flatnonzero(last.runs == run)[0])
-    return {name: values[at] for name, values in checkpoints.raw(last).items()}

@@ -5,7 +5,7 @@ promised approximately; what they did on test runs is reported beside it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ from sane_core.probing.gate import Gate, fit_gate
 from sane_core.probing.linear import Fit
 from sane_core.probing.predictor import Predictor, Reading
 from sane_core.probing.statistics import weight_statistics
+from sane_core.weights.files import TokenSet
+from sane_core.weights.frame import Frame
 from schemas.config.embed import EmbedConfig
 from schemas.config.probe import ProbeConfig
 
@@ -114,6 +116,7 @@ def zoo_gate(embeddings: Embeddings, statistics: np.ndarray, config: ProbeConfig
 def try_gate(
     gate: Gate,
     checkpoints: Checkpoints,
+    frame: Frame,
     model: Path,
     embeddings: Embeddings,
     statistics: np.ndarray,
@@ -125,6 +128,7 @@ def try_gate(
     Args:
         gate: To try.
         checkpoints: Tokens of the zoo.
+        frame: The zoo's.
         model: Folder of the pretrain stage.
         embeddings: SANE's.
         statistics: s(W) of the same checkpoints.
@@ -136,16 +140,15 @@ def try_gate(
     own = gate.distances(embeddings.vectors[pooling][test], statistics[test])
     found = [_alarms("test", own, len(np.unique(embeddings.runs[test])))]
     encoder = on_gpu(load(model))
-    part = checkpoints.parts[2]
-    last = np.flatnonzero(part.epochs == part.epochs.max())
-    raw = {name: values[last] for name, values in checkpoints.raw(part).items()}
+    part = _last_epoch(checkpoints.parts[2])
+    raw = checkpoints.as_trained(checkpoints.entries(part), part)
     for kind in KINDS:
         weights = make_foreign(raw, checkpoints.layers, kind, seed)
-        tokens = tokens_of(weights, checkpoints, seed)
+        tokens = tokens_of(weights, checkpoints, frame)
         latents = encode(encoder, tokens, part.positions, part.lengths, embed)
         pooled = pool("sane", latents, part.positions[:, 1])[pooling]
         beside = weight_statistics(weights, checkpoints.layers)
-        found.append(_alarms(kind, gate.distances(pooled, beside), len(last)))
+        found.append(_alarms(kind, gate.distances(pooled, beside), len(part)))
     return found
 
 
@@ -174,6 +177,12 @@ def predictor_of(
         chosen = each.chosen[COMBINED][0].removesuffix(BESIDE)
         readings[name] = Reading(chosen, fit.ridge, half, config.coverage)
     return Predictor(gate, pooling, readings)
+
+
+def _last_epoch(part: TokenSet) -> TokenSet:
+    last = np.flatnonzero(part.epochs == part.epochs.max())
+    some = {name: getattr(part, name)[last] for name in ("values", "runs", "epochs")}
+    return replace(part, **some)
 
 
 def _alarms(networks: str, distances: np.ndarray, runs: int) -> Alarms:

@@ -35,17 +35,13 @@ from sane_core.probing.compare import (
 )
 from sane_core.probing.features import Checkpoints, flat_weights, read_checkpoints, statistics
 from sane_core.probing.folds import Sides
-from sane_core.probing.foreign import reference_weights
 from sane_core.probing.tables import unavailable_records, write_records
 from sane_core.probing.targets import Target, read_targets, reason_against
-from sane_core.seeding import seed_for
-from sane_core.weights.align import match
-from sane_core.weights.alignment import Alignment, read_alignment
 from sane_core.weights.files import TokenSet, read_tokens
-from sane_core.weights.shards import stored_groups, within
-from sane_core.weights.symmetry.derive import symmetries_of
+from sane_core.weights.frame import Frame, read_frame
 from sane_core.weights.tokens import tokenize
 from schemas.config.embed import EmbedConfig
+from schemas.config.preprocess import PreprocessConfig
 from schemas.config.probe import ProbeConfig
 
 REPORTED = (SELECTED, COMBINED, STATISTICS, "weights")
@@ -60,11 +56,14 @@ class Zoo:
         name: What it is called.
         tokens: Folder of the preprocess stage.
         epochs: Epochs to test on.
+        zoo: Folder of the zoo stage; without it, networks are brought into another zoo's frame by
+            the entries that are cut into tokens alone.
     """
 
     name: str
     tokens: Path
     epochs: tuple[int, ...]
+    zoo: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,7 @@ def transfer_zoos(
     seed: int,
     folder: Path,
     own_frame: bool,
+    preprocess: PreprocessConfig = PreprocessConfig(),  # noqa: B008 (frozen)
 ) -> dict[str, float]:
     """Test the probes of one zoo on others; write `transfer`, its comparisons and `unavailable`.
 
@@ -125,20 +125,22 @@ def transfer_zoos(
         seed: The run's seed.
         folder: Gets the tables.
         own_frame: Whether the SANE was trained on all of them, each in its own frame.
+        preprocess: As the source was made into tokens.
 
     Returns:
         Metrics: `probe.transfer.r2.<target>.<features>.<source>.to.<zoo>` with `.low` and `.high`,
         `probe.transfer.kendall.…` and `probe.transfer.difference.<target>.<a>.<b>.…`.
     """
     encoder = on_gpu(load(model))
-    home = read_checkpoints(source.tokens, embeddings, None)
+    home = read_checkpoints(source.tokens, embeddings, source.zoo)
+    frame = None if own_frame else read_frame(source.tokens, source.zoo, preprocess, seed)
     results: list[TransferResult] = []
     differences: list[TransferDifference] = []
     missing: list[dict[str, str]] = []
     for zoo in others:
         way = f"{source.name} → {zoo.name}"
         try:
-            away = _visitors(home, zoo, seed, own_frame)
+            away = _visitors(home, zoo, frame)
             found, reasons = _transfer(
                 home, embeddings, away, zoo.tokens, encoder, config, embed, seed
             )
@@ -146,7 +148,7 @@ def transfer_zoos(
             missing.append({"kind": "transfer", "name": way, "reason": str(error)})
             continue
         for each in found:
-            results += _results(each, source.name, zoo.name, len(np.unique(away.parts[0].runs)))
+            results += _results(each, source.name, zoo.name, len(np.unique(away.part.runs)))
             differences += _differences(each, source.name, zoo.name)
         missing += [
             {"kind": "transfer", "name": f"{way}, {name}", "reason": reason}
@@ -156,67 +158,84 @@ def transfer_zoos(
     return _metrics(results, differences)
 
 
-def _visitors(home: Checkpoints, zoo: Zoo, seed: int, own_frame: bool) -> Checkpoints:
-    """Return the test runs of another zoo, in the frame that the SANE takes them in.
+@dataclass(frozen=True)
+class _Visitors:
+    """Test runs of another zoo.
+
+    Attributes:
+        checkpoints: Their tokens, in the frame that the SANE takes them in.
+        statistics: Their s(W), float64 [checkpoints, 7 * L].
+    """
+
+    checkpoints: Checkpoints
+    statistics: np.ndarray
+
+    @property
+    def part(self) -> TokenSet:
+        return self.checkpoints.parts[0]
+
+
+def _visitors(home: Checkpoints, zoo: Zoo, frame: Frame | None) -> _Visitors:
+    """Return the test runs of another zoo, in their own frame or the one that is given.
 
     Raises:
         ValueError: If token sizes differ, or, for a frame that is not their own, architectures.
     """
     part = read_tokens(zoo.tokens / "tokens", "test", zoo.epochs)
-    away = Checkpoints(zoo.tokens, (part,))
+    away = Checkpoints(zoo.tokens, (part,), zoo.zoo)
     here, there = (each.parts[0].values.shape[2] for each in (home, away))
     if here != there:
         raise ValueError(
             f"zoos must have one token size to share a SANE, got {here} and {there}; set "
             "preprocess.d_t"
         )
-    if own_frame:
-        return away
+    if frame is None:
+        return _Visitors(away, statistics(away))
     if home.layers != away.layers:
         raise ValueError(
             "zoos must be of one architecture for the SANE of one to embed the other; train one "
             "on both (together: true)"
         )
-    weights = away.raw(part)
-    if read_alignment(home.folder / "alignment.parquet").permutations:
-        weights = _align(weights, part, home, seed)
+    weights = _aligned(away.as_trained(away.entries(part), part), part, frame)
     values = tokenize(weights, home.layers, here, home.statistics)
-    return Checkpoints(home.folder, (replace(part, values=values),))
+    brought = Checkpoints(home.folder, (replace(part, values=values),))
+    return _Visitors(brought, statistics(away))
 
 
-def _align(
-    weights: dict[str, np.ndarray], part: TokenSet, home: Checkpoints, seed: int
-) -> dict[str, np.ndarray]:
+def _aligned(weights: dict[str, np.ndarray], part: TokenSet, frame: Frame) -> dict[str, np.ndarray]:
     """Align runs at their last epoch here to the reference, all their epochs alike."""
-    network = home.architecture
-    groups = within(stored_groups(symmetries_of(network).groups, network), weights)
     runs = np.unique(part.runs)
     last = np.array(
         [max(np.flatnonzero(part.runs == run), key=lambda i: part.epochs[i]) for run in runs]
     )
     ends = {name: values[last] for name, values in weights.items()}
-    signs = bool(read_alignment(home.folder / "alignment.parquet").signs)
-    found = match(reference_weights(home), ends, groups, seed_for(seed, "transfer"), signs=signs)
-    alignment = Alignment(tuple(runs.tolist()), found.permutations, found.signs)
-    return alignment.apply(weights, part.runs, groups)
+    return frame.apply(frame.find(ends, runs.tolist()), weights, part.runs)
 
 
 def _transfer(
     home: Checkpoints,
     embeddings: Embeddings,
-    away: Checkpoints,
+    away: _Visitors,
     tokens: Path,
     encoder: Autoencoder,
     config: ProbeConfig,
     embed: EmbedConfig,
     seed: int,
 ) -> tuple[list[Compared], dict[str, str]]:
-    (part,) = away.parts
+    part = away.part
     encoder.check_positions(part.positions)
     latents = encode(encoder, part.values, part.positions, part.lengths, embed)
     visiting = pool("sane", latents, part.positions[:, 1])
     features = _stacked(embeddings.vectors, visiting)
-    features |= _stacked(_of_the_weights(home), _of_the_weights(away))
+    features |= _stacked(
+        _of_the_weights(home, statistics(home)), _of_the_weights(away.checkpoints, away.statistics)
+    )
+    if not features:
+        raise ValueError(
+            "zoos must share features of one length for probes to carry over, got none: their "
+            "layers differ in number; embed with a pooling that has one length for all networks "
+            "(embed.poolings: mean, mean_std or quantiles)"
+        )
     own = len(embeddings.runs)
     train, validation = (
         np.flatnonzero(embeddings.split == name) for name in ("train", "validation")
@@ -235,9 +254,9 @@ def _transfer(
     return found, reasons
 
 
-def _of_the_weights(checkpoints: Checkpoints) -> dict[str, np.ndarray]:
-    """Return s(W), and W unless networks are too large for it."""
-    found = {STATISTICS: statistics(checkpoints)}
+def _of_the_weights(checkpoints: Checkpoints, beside: np.ndarray) -> dict[str, np.ndarray]:
+    """Return s(W), which is given, and W unless networks are too large for it."""
+    found = {STATISTICS: beside}
     with suppress(ValueError):
         found["weights"] = flat_weights(checkpoints)
     return found

@@ -14,7 +14,9 @@ from sane_core.probing.predictor import write_predictor
 from sane_core.probing.tables import Probed, write_probed
 from sane_core.probing.targets import Target, read_targets, reason_against
 from sane_core.seeding import rng_for
+from sane_core.weights.frame import read_frame
 from schemas.config.embed import EmbedConfig
+from schemas.config.preprocess import PreprocessConfig
 from schemas.config.probe import ProbeConfig
 from schemas.errors import UserError
 
@@ -37,6 +39,7 @@ def probe_zoo(
     on_features: Callable[[], None] | None = None,
     baseline: Embeddings | None = None,
     zoo: Path | None = None,
+    preprocess: PreprocessConfig = PreprocessConfig(),  # noqa: B008 (frozen)
 ) -> dict[str, float]:
     """Fit every probe and write the tables that `tables.py` lists, and `predictor.safetensors`.
 
@@ -53,6 +56,7 @@ def probe_zoo(
             they are the features `global`.
         zoo: Folder of the zoo stage; without it, networks with entries that are no tokens (batch
             norms) cannot be run, and have no outputs.
+        preprocess: As the zoo was made into tokens.
 
     Returns:
         Metrics, as `tables.metrics_of`.
@@ -76,7 +80,8 @@ def probe_zoo(
     fixed = _on_the_split(compared, features, usable, embeddings, config, seed)
     statistics = features[STATISTICS]
     gate = zoo_gate(embeddings, statistics, config)
-    alarms = try_gate(gate, checkpoints, model, embeddings, statistics, embed, seed)
+    frame = read_frame(tokens, zoo, preprocess, seed)
+    alarms = try_gate(gate, checkpoints, frame, model, embeddings, statistics, embed, seed)
     rows = {target.name: known(target) for target in usable}
     runs = {name: embeddings.runs[at] for name, at in rows.items()}
     probed = Probed(

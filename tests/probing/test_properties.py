@@ -68,6 +68,16 @@ def test_foreign_networks_get_no_prediction(made: Made, sane: Sane, predictor: P
     assert np.isinf(found.distance).tolist() == [False, False, True]
 
 
+def test_a_network_with_further_layers_is_foreign_and_the_others_are_read(
+    made: Made, sane: Sane, predictor: Predictor
+) -> None:
+    own = checkpoint(made, 3, 1)
+    longer = own | {"further.weight": torch.ones(4, 4), "further.bias": torch.ones(4)}
+    found = read_properties(sane, predictor, [own, longer])
+    assert found.foreign.tolist() == [False, True]
+    assert np.isfinite(found.values["test_accuracy"].values).tolist() == [True, False]
+
+
 def test_an_unknown_zoo_is_named(made: Made, sane: Sane, predictor: Predictor) -> None:
     with pytest.raises(ValueError, match="zoo must be one of mlps, got 'resnets'"):
         read_properties(sane, predictor, [checkpoint(made, 3, 1)], zoo="resnets")

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from sane_core.probing import transfer
 from sane_core.probing.transfer import Zoo, transfer_zoos
 from schemas.config.embed import EmbedConfig
 from schemas.config.probe import ProbeConfig
@@ -75,3 +76,14 @@ def test_another_token_size_is_named_and_the_rest_goes_on(
     missing = pl.read_parquet(tmp_path / "unavailable.parquet").to_dicts()
     assert missing[0]["reason"].startswith("zoos must have one token size to share a SANE, got 24")
     assert any(name.endswith(".home.to.even") for name in metrics)
+
+
+def test_zoos_that_share_no_features_say_so(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_stacked", lambda first, second: {})
+    metrics = transferred(made, made, tmp_path, own_frame=True)
+    assert not metrics
+    (row,) = pl.read_parquet(tmp_path / "unavailable.parquet").to_dicts()
+    assert row["name"] == "home → away"
+    assert row["reason"].startswith("zoos must share features of one length for probes to carry")

@@ -53,6 +53,7 @@ def test_probes_of_a_zoo_are_tested_on_the_others_where_that_is_asked_for() -> N
     assert config.own_frame is False
     assert inputs["tokens"].uri == "tokens-a"
     assert [inputs[f"to_{i}"].uri for i in range(2)] == ["tokens-b", "tokens-c"]
+    assert [inputs[name].uri for name in ("zoo", "zoo_0", "zoo_1")] == ["zoo-a", "zoo-b", "zoo-c"]
     assert run.calls["report"][1]["transfer"] == artifact("transfer")
 
 
