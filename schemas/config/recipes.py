@@ -1,4 +1,4 @@
-"""The recipes of the published zoos (SANE-FACTS §1), by name, ready to be trained or changed."""
+"""The recipes of the published zoos (paper §3; Schürholt et al., 2022), by name, ready to be trained or changed."""
 
 from collections.abc import Mapping
 
