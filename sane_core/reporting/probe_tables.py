@@ -65,10 +65,11 @@ def published_table(probes: pl.DataFrame, beside: Counterpart) -> Table:
         ("paper", "property", "features", "ours", "paper's", "ours − paper's", "compared"),
         tuple(rows),
         (
-            "like for like: the published networks; same recipe: trained anew by the published "
-            "recipe, with other seeds, and as many networks and epochs as the table of the zoo "
-            "says; stand-in: other images or another recipe, so that the difference says nothing "
-            "about the method.",
+            "like for like: the published networks, as far as layout, architecture, dataset, "
+            "learning rate, number of runs and epochs can tell; same recipe: by the published "
+            "recipe as far as it is known, with as many networks and epochs as the table of the "
+            "zoo says; stand-in: other images or another recipe, so that the difference says "
+            "nothing about the method.",
             "published 2021: earlier work, as Table 10 repeats it. "
             "The paper names no interval, and its split of runs is not published.",
         ),

@@ -1,4 +1,4 @@
-"""The recipes of the published zoos name networks that are theirs (paper §3; Schürholt et al., 2022)."""
+"""The recipes of the published zoos name networks that are theirs."""
 
 import pytest
 
