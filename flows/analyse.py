@@ -10,7 +10,7 @@ from tasks.analysis_together import TogetherStage, analyse_together
 
 def analyse_one(run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact) -> Artifact:
     """Measure the layers of a zoo's networks."""
-    stage = AnalysisStage(name=zoo.name, analyse=config.analyse, embed=config.embed)
+    stage = AnalysisStage(name=zoo.name, analyse=config.analyse, embed=config.embed.passes())
     return run(analyse, stage, zoo=zoo.zoo.artifact, tokens=zoo.tokens, model=model)
 
 

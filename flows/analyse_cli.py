@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from flows.loading import Device, explained, load_sane
+
 SHOWN = ("analysis_means", "analysis_missing")
 
 
@@ -15,19 +17,16 @@ def analyse(
         str | None,
         typer.Option(help="Name of a SANE that ships, or a folder; without it, spectra only."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="Where the autoencoder runs: cpu, cuda, cuda:1.")
-    ] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Measure each layer's spectrum and, with a SANE, the spread of its tokens."""
     from sane_core.api.analyse import analyse_files
-    from sane_core.api.sane import Sane
     from schemas.errors import UserError
 
+    sane = load_sane(model, device) if model else None
     try:
-        analyse_files(files, out, Sane.load(model, device) if model else None)
-    except ValueError as error:
-        raise UserError(f"the files cannot be analysed: {error}") from error
+        with explained("the files cannot be analysed"):
+            analyse_files(files, out, sane)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror or error}") from error
     _print(out)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.loading import Device, explained
+
 if TYPE_CHECKING:
     from sane_core.analysis.search import Match, Matches
 
@@ -31,7 +33,11 @@ def search(
         bool, typer.Option("--per-run", help="Show the nearest network of each run only.")
     ] = False,
     pooling: Annotated[
-        str | None, typer.Option(help="Of tokens: layers (the default) or mean.")
+        str | None,
+        typer.Option(
+            help="Of tokens: layers (the default), mean (the paper's), mean_std, quantiles, full; "
+            "one that the zoo was embedded by."
+        ),
     ] = None,
     architecture: Annotated[
         str | None, typer.Option(help="Registered name or package.module:factory; else by shapes.")
@@ -39,13 +45,12 @@ def search(
     zoo: Annotated[
         str | None, typer.Option(help="Which zoo is meant, if the SANE was trained on several.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Where the autoencoder runs: cpu, cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Find the networks of a zoo that are most like FILES."""
     from flows.catalogues import opened
-    from schemas.errors import UserError
 
-    try:
+    with explained("nothing can be searched"):
         sane, catalogue = opened(model, within, zoo, device)
         found = sane.nearest(
             files,
@@ -56,8 +61,6 @@ def search(
             architecture=architecture,
             like=zoo,
         )
-    except ValueError as error:
-        raise UserError(f"nothing can be searched: {error}") from error
     for file, matches in zip(files, found, strict=True):
         _print(file, matches)
 

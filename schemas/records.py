@@ -25,7 +25,10 @@ class FileEntry(Record):
 
 
 class Manifest(Record):
-    """What an artifact is and where it came from; its presence is the commit (DESIGN §2)."""
+    """What an artifact is and where it came from; its presence is the commit.
+
+    See ARCHITECTURE.md, "The store".
+    """
 
     # A metric may be infinite or not a number; strings keep the file valid JSON, and read back.
     model_config = ConfigDict(ser_json_inf_nan="strings")

@@ -1,4 +1,4 @@
-"""The Parquet tables (DESIGN: Parquet): one pyarrow schema per file kind.
+"""The Parquet tables of the artifacts: one pyarrow schema per file kind.
 
 Accuracies, gaps and shares are fractions in [0, 1]; losses are nats.
 """

@@ -1,4 +1,4 @@
-"""Keys of stages: what a result depends on, and nothing else (DESIGN §2).
+"""Keys of stages: what a result depends on, and nothing else (ARCHITECTURE.md, "The store").
 
 A changed helper changes the key; a changed comment, docstring or line break does not. The key
 holds the *content* of the inputs, so a stage that is re-run and yields equal content stops the

@@ -1,8 +1,10 @@
 """Stage `report`: the figures and tables of one zoo, from its artifacts."""
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sane_core.reporting.counterpart import Counterpart, counterpart
+from sane_core.reporting.counterpart import Counterpart, Origin, counterpart
 from sane_core.reporting.draw import ReportSources, draw_report
 from schemas.errors import SaneError
 from schemas.records import Record
@@ -10,6 +12,9 @@ from tasks.progress import progress_bar
 from tasks.stage import stage
 from tasks.store import manifest_of
 from tasks.store_records import Job, OpenArtifact
+
+LEARNING_RATE = "optim::lr"
+"""What the published zoos' files call it."""
 
 
 class ReportStage(Record):
@@ -59,9 +64,8 @@ def beside(zoo: OpenArtifact) -> Counterpart:
     architecture = str(table["architecture"][0].as_py())
     recipe, ingest = (zoo.manifest.config.get(name) for name in ("recipe", "ingest"))
     if isinstance(ingest, dict):
-        reader = zoo.manifest.facts.get("zoo.reader", "")
-        at = (str(ingest.get("source", "")), reader, _dataset(zoo))
-        return counterpart(architecture, None, None, *at)
+        source = str(ingest.get("source", ""))
+        return counterpart(architecture, None, None, _origin(zoo, source))
     return counterpart(architecture, recipe if isinstance(recipe, dict) else None, _images(zoo))
 
 
@@ -75,10 +79,33 @@ def _images(zoo: OpenArtifact) -> dict[str, object] | None:
     return config if isinstance(config, dict) else None
 
 
-def _dataset(zoo: OpenArtifact) -> str:
-    """Return what the files of an ingested zoo call their dataset, if they do."""
+def _origin(zoo: OpenArtifact, source: str) -> Origin:
+    """Return what the files of an ingested zoo say of it."""
     table = pq.read_table(zoo.folder / "checkpoints.parquet")
+    return Origin(
+        source,
+        zoo.manifest.facts.get("zoo.reader", ""),
+        _dataset(table),
+        runs=pc.count_distinct(table["run"]).as_py(),
+        epochs=pc.max(table["epoch"]).as_py(),
+        rates=_rates(table),
+    )
+
+
+def _dataset(table: pa.Table) -> str:
+    """Return what the files call their dataset, if they do."""
     if "hyperparameters" not in table.column_names:
         return ""
     first = table["hyperparameters"][0].as_py() or {}
     return next((str(value) for name, value in first.items() if "dataset" in name and value), "")
+
+
+def _rates(table: pa.Table) -> frozenset[float | None]:
+    """Return the learning rates that the files name."""
+    if "hyperparameters" not in table.column_names:
+        return frozenset()
+    struct = table["hyperparameters"].combine_chunks()
+    if struct.type.get_field_index(LEARNING_RATE) < 0:
+        return frozenset()
+    values = pc.unique(pc.struct_field(struct, [LEARNING_RATE])).to_pylist()
+    return frozenset(value if isinstance(value, int | float) else None for value in values)

@@ -1,4 +1,4 @@
-"""The store: committed folders of files, found by stage and key (DESIGN §2).
+"""The store: committed folders of files, found by stage and key (ARCHITECTURE.md, "The store").
 
 `<root>/<stage>/<key>/{data files…, manifest.json}`. The manifest is the commit: data files first,
 manifest last. No manifest, no artifact; a reader verifies; a damaged artifact is un-committed, so

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from sane_core.analysis.neighbours import Space, blocks, evenly, nearest, pooling_of
 from sane_core.embedding.files import Embeddings
+from sane_core.zoo.rows import rows_of
 from schemas.tables import CHECKPOINTS
 
 NEIGHBOURS = 5
@@ -72,7 +73,7 @@ def draw_map(
     rows = _shown(embeddings, most)
     vectors, runs = embeddings.vectors[pooling][rows], embeddings.runs[rows]
     points = Space.of(vectors).place(vectors)
-    table = checkpoints.take(_places(checkpoints, runs, embeddings.epochs[rows]))
+    table = checkpoints.take(rows_of(checkpoints, runs, embeddings.epochs[rows]))
     numbers, of_run = np.unique(runs, return_inverse=True)
     fields, constants = _fields(table, embeddings.split[rows], of_run)
     found = principal(points)
@@ -137,20 +138,6 @@ def _shown(embeddings: Embeddings, most: int) -> np.ndarray:
     runs, counts = np.unique(embeddings.runs, return_counts=True)
     kept = runs[evenly(len(runs), max(1, most // int(counts.max())))]
     return order[np.isin(embeddings.runs[order], kept)][:most]
-
-
-def _places(checkpoints: pa.Table, runs: np.ndarray, epochs: np.ndarray) -> np.ndarray:
-    """Return the row of every (run, epoch) in the table."""
-    columns = (checkpoints["run"].to_pylist(), checkpoints["epoch"].to_pylist())
-    known = {pair: row for row, pair in enumerate(zip(*columns, strict=True))}
-    wanted = list(zip(runs.tolist(), epochs.tolist(), strict=True))
-    missing = next((pair for pair in wanted if pair not in known), None)
-    if missing:
-        raise ValueError(
-            f"the checkpoints table must hold every embedded checkpoint, got none of run "
-            f"{missing[0]}, epoch {missing[1]}; take the zoo that was embedded"
-        )
-    return np.array([known[pair] for pair in wanted])
 
 
 def _run_names(table: pa.Table, of_run: np.ndarray, numbers: np.ndarray) -> list[str]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sane_core.analysis.neighbours import UNLIKE, Space, nearest, pooling_of, usual_distance
+from sane_core.zoo.rows import rows_of
 
 PLAIN = "embedding"
 """Column of a table that does not say how its embeddings were pooled."""
@@ -49,7 +50,7 @@ class Catalogue:
             zoo: Folder of the zoo that was embedded.
 
         Raises:
-            ValueError: If the file is no such table.
+            ValueError: If the file is no such table, or of another zoo.
         """
         try:
             table = pq.read_table(embeddings)
@@ -220,15 +221,11 @@ def _integers(table: pa.Table, name: str, default: np.ndarray) -> np.ndarray:
 
 def _known(zoo: Path | None, runs: np.ndarray, epochs: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Return what the zoo calls each checkpoint, and its test accuracy."""
-    accuracies = np.full(len(runs), np.nan)
     if zoo is None:
-        return [f"run {run}" for run in runs.tolist()], accuracies
+        return [f"run {run}" for run in runs.tolist()], np.full(len(runs), np.nan)
     wanted = ["run", "epoch", "run_name", "test_accuracy"]
-    rows = pq.read_table(zoo / "checkpoints.parquet", columns=wanted).to_pylist()
-    known = {(row["run"], row["epoch"]): row for row in rows}
-    labels = []
-    for i, pair in enumerate(zip(runs.tolist(), epochs.tolist(), strict=True)):
-        row = known.get(pair, {})
-        labels.append(row.get("run_name") or f"run {pair[0]}")
-        accuracies[i] = np.nan if row.get("test_accuracy") is None else row["test_accuracy"]
-    return labels, accuracies
+    table = pq.read_table(zoo / "checkpoints.parquet", columns=wanted)
+    known = table.take(rows_of(table, runs, epochs))
+    pairs = zip(known["run_name"].to_pylist(), runs.tolist(), strict=True)
+    accuracy = known["test_accuracy"].cast(pa.float64()).fill_null(np.nan).to_numpy()
+    return [name or f"run {run}" for name, run in pairs], accuracy

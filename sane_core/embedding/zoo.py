@@ -108,6 +108,9 @@ def write_embedded_zoo(
 
     Returns:
         Number of checkpoints, and why an embedding that was asked for is not there, by its name.
+
+    Raises:
+        ValueError: If none of the poolings asked for can be made of networks so long.
     """
     count, missing = 0, dict[str, str]()
     with ExitStack() as open_files:
@@ -145,6 +148,11 @@ def _together(each: Iterator[tuple[Place, np.ndarray]], positions: np.ndarray) -
 
 def _pooled(name: str, split: str, latents: Latents, config: EmbedConfig) -> Embeddings:
     vectors = pool(name, latents.values, latents.positions[:, 1], config.poolings)
+    if not vectors:
+        raise ValueError(
+            f"embed.poolings must leave an embedding of networks of this length, got "
+            f"{', '.join(_missing(name, latents, config).values())}; add mean, which any length has"
+        )
     return Embeddings(vectors, latents.runs, latents.epochs, np.full(len(latents.runs), split))
 
 

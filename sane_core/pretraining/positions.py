@@ -1,4 +1,4 @@
-"""Where a token stands, as a vector: concat(E1[n] + E2[l], E3[k]) (SANE-FACTS §3).
+"""Where a token stands, as a vector: concat(E1[n] + E2[l], E3[k]) (paper §2, the published code).
 
 E1, E2 and E3 are learned tables (the paper), sized by the data, or sines that know every position.
 A table says what becomes of a position beyond it, `refuse` or `clamp`; that is checked by

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sane_core.probing.folds import Sides
+from sane_core.zoo.rows import rows_of
 
 MOST_CLASSES = 50
 """Of a property in words; one with more is a name, which runs do not share."""
@@ -68,15 +69,7 @@ def read_targets(
         ValueError: If the table lacks one of the checkpoints.
     """
     table = pq.read_table(checkpoints)
-    keys = zip(table["run"].to_pylist(), table["epoch"].to_pylist(), strict=True)
-    row_of = {key: row for row, key in enumerate(keys)}
-    wanted = list(zip(runs.tolist(), epochs.tolist(), strict=True))
-    if missing := [key for key in wanted if key not in row_of]:
-        raise ValueError(
-            f"the checkpoints table must hold every embedded checkpoint, it lacks (run, epoch) "
-            f"{missing[0]}"
-        )
-    rows = pa.array([row_of[key] for key in wanted])
+    rows = pa.array(rows_of(table, runs, epochs))
     targets, reasons = [], {}
     for name in _expanded(table.schema, names):
         column = _column(table, name)

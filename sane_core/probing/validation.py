@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from sane_core.embedding.files import Embeddings
 from sane_core.probing.linear import Split, fit_probe
+from sane_core.zoo.rows import rows_of
 
 MEAN = "sane_mean"
 
@@ -31,17 +32,17 @@ def validation_r2(
         features: Name of the pooling.
 
     Raises:
-        ValueError: The table has no such column, or the target is constant on the validation runs.
+        ValueError: The table lacks the column or a checkpoint, or the target is constant on the
+            validation runs.
     """
     check_target(checkpoints, target)
-    table = pq.read_table(checkpoints, columns=["run", "epoch", target]).to_pydict()
-    value_of = dict(zip(zip(table["run"], table["epoch"], strict=True), table[target], strict=True))
+    table = pq.read_table(checkpoints, columns=["run", "epoch", target])
+    known = table[target].take(rows_of(table, embeddings.runs, embeddings.epochs))
+    values = np.array(known.to_pylist(), np.float64)
 
     def part(split: str) -> Split:
         rows = np.flatnonzero(embeddings.split == split)
-        keys = zip(embeddings.runs[rows].tolist(), embeddings.epochs[rows].tolist(), strict=True)
-        values = np.array([value_of[key] for key in keys], np.float64)
-        return Split(embeddings.vectors[features][rows], values)
+        return Split(embeddings.vectors[features][rows], values[rows])
 
     validation = part("validation")
     return fit_probe(part("train"), validation, validation, lambdas).validation_r2

@@ -1,8 +1,9 @@
 """Which published zoo a zoo is to be read beside, and how alike the two are.
 
-`like for like`: the published networks themselves, in the layout they are published in. `same
-recipe`: trained anew by the published recipe, whatever the number of networks and epochs.
-`stand-in`: neither; the nearest published zoo stands there all the same.
+`like for like`: all that can be known of the published networks agrees: their layout, architecture,
+dataset, learning rate, number of runs and epochs. `same recipe`: by the published recipe as far as
+it is known, whatever the number of networks and epochs. `stand-in`: neither; the nearest published
+zoo stands there all the same.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 from schemas.config.recipes import RECIPES
 from schemas.config.training import TrainingConfig
+from schemas.config.zoo import ZooConfig
 
 Likeness = Literal["like for like", "same recipe", "stand-in"]
 
@@ -40,6 +42,27 @@ class Counterpart:
         return self.likeness == "stand-in"
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What is known of a zoo that was ingested.
+
+    Attributes:
+        source: What it was ingested from.
+        reader: What it was ingested by.
+        dataset: What its files call the dataset, "" if they do not.
+        runs: Their number.
+        epochs: The last one of any run.
+        rates: Every learning rate that its files name; None stands for a run without.
+    """
+
+    source: str
+    reader: str = ""
+    dataset: str = ""
+    runs: int = 0
+    epochs: int = 0
+    rates: frozenset[float | None] = frozenset()
+
+
 STAND_IN = Counterpart("MNIST")
 """Where nothing is known: the digits' nearest."""
 
@@ -64,6 +87,12 @@ _DATASETS = {
 """Part of a dataset's name, in order -> zoo."""
 _COUNTS = {"epochs", "way"}
 """Of a recipe; zoos that differ in these alone are of one recipe."""
+_FEWEST_EPOCHS = 50
+"""Of a published zoo; ResNets have up to their recipe's."""
+_LEAST_RUNS = 0.9
+"""Share of a published zoo's runs: a few may be quarantined."""
+_LEAST_RATE = {False: 1.0, True: 0.5}
+"""Of the recipe's; the published ResNets' are from half of it."""
 _PUBLISHED_READER = "model-zoo"
 _SAMPLE = "sample:"
 
@@ -72,9 +101,7 @@ def counterpart(
     architecture: str,
     recipe: Mapping[str, Any] | None = None,
     images: Mapping[str, Any] | None = None,
-    source: str = "",
-    reader: str = "",
-    dataset: str = "",
+    origin: Origin | None = None,
 ) -> Counterpart:
     """Find the published zoo of a zoo.
 
@@ -82,24 +109,42 @@ def counterpart(
         architecture: Of its networks.
         recipe: How it was trained, if it was trained here.
         images: On which images, if it was trained here.
-        source: What it was ingested from, if it was.
-        reader: What it was ingested by, if it was.
-        dataset: What its files call the dataset, if they do.
+        origin: Where it was ingested from, if it was.
     """
+    origin = origin or Origin("")
+    dataset = origin.dataset
     resnet = architecture.startswith("resnet")
     if recipe is not None and images is not None:
         for name, (zoo, deep) in _OF_RECIPE.items():
             if _same(name, recipe, images, architecture):
                 return Counterpart(zoo, deep, "same recipe")
         dataset = str(images.get("dataset", ""))
-    if (sample := source.removeprefix(_SAMPLE)) != source and sample in _OF_RECIPE:
+    if (sample := origin.source.removeprefix(_SAMPLE)) != origin.source and sample in _OF_RECIPE:
         return Counterpart(*_OF_RECIPE[sample], "same recipe")
     named = _zoo_of(dataset, resnet)
     if named is None:
         return Counterpart("CIFAR-10", True) if resnet else STAND_IN
-    network = "resnet18" if resnet else "cnn3" if named in ("CIFAR-10", "STL") else "cnn"
-    published = reader == _PUBLISHED_READER and architecture.split("[")[0] == network
-    return Counterpart(named, resnet, "like for like" if published else "stand-in")
+    return Counterpart(named, resnet, _likeness(named, resnet, architecture, origin))
+
+
+def _likeness(named: str, resnet: bool, architecture: str, origin: Origin) -> Likeness:
+    """Return how alike an ingested zoo is to the published one of its dataset."""
+    recipe = RECIPES[next(name for name, zoo in _OF_RECIPE.items() if zoo == (named, resnet))]
+    alike = architecture.split("[")[0] == recipe.architecture.split("[")[0]
+    if origin.reader != _PUBLISHED_READER or not alike or not _rates_agree(recipe, resnet, origin):
+        return "stand-in"
+    whole = _LEAST_RUNS * recipe.members <= origin.runs <= recipe.members
+    trained = _FEWEST_EPOCHS <= origin.epochs <= recipe.epochs
+    return "like for like" if whole and trained else "same recipe"
+
+
+def _rates_agree(recipe: ZooConfig, resnet: bool, origin: Origin) -> bool:
+    most = recipe.learning_rate
+    if not isinstance(most, float) or not origin.rates:
+        return False
+    least = _LEAST_RATE[resnet] * most
+    slack = 1e-6 * most  # files may have been read as float32
+    return all(r is not None and least - slack <= r <= most + slack for r in origin.rates)
 
 
 def _zoo_of(dataset: str, resnet: bool) -> str | None:

@@ -24,6 +24,8 @@ _LONG = {
     "sane_full": "SANE full sequence",
     "global": "E_c+D published 2021",
 }
+_EARLIER = "published 2021"
+"""Ends the headings of what Table 10 repeats of earlier work."""
 _FULL = {"MNIST": "table10", "SVHN": "table11", "CIFAR-10": "table12"}
 """Small CNNs' zoo -> the table of its full sequence."""
 _CALLED = {
@@ -63,10 +65,12 @@ def published_table(probes: pl.DataFrame, beside: Counterpart) -> Table:
         ("paper", "property", "features", "ours", "paper's", "ours − paper's", "compared"),
         tuple(rows),
         (
-            "like for like: the published networks; same recipe: trained anew by the published "
-            "recipe, with other seeds, and as many networks and epochs as the table of the zoo "
-            "says; stand-in: other images or another recipe, so that the difference says nothing "
-            "about the method.",
+            "like for like: the published networks, as far as layout, architecture, dataset, "
+            "learning rate, number of runs and epochs can tell; same recipe: by the published "
+            "recipe as far as it is known, with as many networks and epochs as the table of the "
+            "zoo says; stand-in: other images or another recipe, so that the difference says "
+            "nothing about the method.",
+            "published 2021: earlier work, as Table 10 repeats it. "
             "The paper names no interval, and its split of runs is not published.",
         ),
     )
@@ -91,10 +95,14 @@ def _cells(beside: Counterpart) -> list[tuple[str, str, str, float]]:
     """Return (table, property, features, value) of every published cell of a zoo."""
     cells = []
     for table, columns in published_columns(beside).items():
-        for feature, column in columns.items():
+        pairs = [*columns.items()]
+        if table == "table10":
+            pairs.append(("statistics", f"s(W) {_EARLIER}"))
+        for feature, column in pairs:
+            number = _CALLED[table] + (f", {_EARLIER}" if column.endswith(_EARLIER) else "")
             for target in TARGETS:
                 if found := published(table, column, target):
-                    cells.append((_CALLED[table], target, feature, found.mean))
+                    cells.append((number, target, feature, found.mean))
     return cells
 
 

@@ -1,4 +1,4 @@
-"""Tokens on disk: Parquet rows in, arrays out (DESIGN: Parquet).
+"""Tokens on disk: Parquet rows in, arrays out (tables: `schemas/tables.py`).
 
 `read_tokens` gives back what `write_tokens` was given, for the epochs and split asked for. A split
 is a folder of parts, each sorted by (epoch, run). A row group holds whole checkpoints of one epoch,

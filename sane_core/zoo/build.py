@@ -1,4 +1,4 @@
-"""Train a zoo into a folder: weights and checkpoints table (paper §3; SANE-FACTS §1).
+"""Train a zoo into a folder: weights and checkpoints table (paper §3).
 
 Members are trained in chunks that fit into memory. After every epoch a chunk's weights and its
 training state are kept in the scratch folder, so a run that is killed repeats at most the epoch it

@@ -146,6 +146,11 @@ class BenchmarkConfig(Record):
                 "windows.whole must be true where pretrain.autoencoder.bottleneck is model: one "
                 "latent is of a whole network"
             )
+        if bottleneck == "model" and self.embed.tokens:
+            raise ValueError(
+                "embed.tokens must be false where pretrain.autoencoder.bottleneck is model: tokens "
+                "have no latents of their own"
+            )
         return self
 
     @model_validator(mode="after")

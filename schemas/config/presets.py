@@ -1,4 +1,4 @@
-"""Sizes of SANE by name, with the published training recipe (SANE-FACTS §3, Table 8).
+"""Sizes of SANE by name, with the published training recipe (paper Table 8).
 
 A benchmark's `preset: cnn` stands for the preset's windows, autoencoder, training and embedding;
 what else the benchmark says goes over it, key by key.

@@ -11,7 +11,7 @@ View = Literal["aligned", "permuted"]
 
 
 class AutoencoderConfig(Record):
-    """Shape of the autoencoder (SANE-FACTS §3, Table 8)."""
+    """Shape of the autoencoder (paper §2 and Table 8)."""
 
     d_model: int = Field(default=128, ge=2, description="width of the transformer")
     heads: int = Field(default=4, ge=1, description="attention heads")

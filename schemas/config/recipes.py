@@ -1,4 +1,7 @@
-"""The recipes of the published zoos (SANE-FACTS §1), by name, ready to be trained or changed."""
+"""The recipes of the published zoos, by name (paper §3; Schürholt et al., 2022).
+
+They are ready to be trained or changed.
+"""
 
 from collections.abc import Mapping
 

@@ -222,3 +222,10 @@ def test_an_unknown_preset_is_named_where_it_was_chosen(tmp_path: Path) -> None:
 def test_one_latent_without_whole_networks_is_refused_before_anything_runs(file: Path) -> None:
     with pytest.raises(ConfigError, match="windows.whole must be true where"):
         load_configuration(file, ["pretrain.autoencoder.bottleneck=model"])
+
+
+def test_latents_of_tokens_that_have_none_are_refused_before_anything_runs(file: Path) -> None:
+    whole = ["pretrain.autoencoder.bottleneck=model", "windows.whole=true"]
+    assert load_configuration(file, whole).windows.whole
+    with pytest.raises(ConfigError, match="embed.tokens must be false where"):
+        load_configuration(file, [*whole, "embed.tokens=true"])

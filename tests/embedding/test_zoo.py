@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sane_core.embedding import token_files, zoo
+from sane_core.embedding import pooling, token_files, zoo
 from sane_core.embedding.embed import encode
 from sane_core.embedding.files import read_embeddings
 from sane_core.embedding.pooling import pool
@@ -144,6 +144,20 @@ def test_row_groups_hold_whole_checkpoints(tmp_path, monkeypatch):
     metadata = pq.read_metadata(tmp_path / "l.parquet")
     rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     assert rows == [2 * TOKENS, 2 * TOKENS, TOKENS]
+
+
+def test_networks_that_are_too_long_for_every_pooling_asked_for_are_refused(
+    tokens, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(pooling, "LARGEST_FULL", 4 * TOKENS - 1)
+    config = CONFIG.model_copy(update={"poolings": ("full",)})
+    with pytest.raises(ValueError, match=r"embed.poolings must leave .* 26 tokens .*; add mean"):
+        write_embedded_zoo(tmp_path, autoencoder(), tokens, (0,), config)
+    assert not (tmp_path / "embeddings.parquet").exists()
+    added = config.model_copy(update={"poolings": ("mean", "full")})
+    _, missing = write_embedded_zoo(tmp_path, autoencoder(), tokens, (0,), added)
+    assert missing.keys() == {"sane_full"}
+    assert read_embeddings(tmp_path / "embeddings.parquet").vectors.keys() == {"sane_mean"}
 
 
 def test_tokens_of_one_latent_per_model_are_refused(tokens, tmp_path):

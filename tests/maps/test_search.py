@@ -45,6 +45,12 @@ def test_without_the_zoo_runs_and_epochs_are_still_told(written, zoo):
     assert found.matches[0].accuracy is None
 
 
+def test_embeddings_of_another_zoo_are_refused(zoo, written):
+    pq.write_table(zoo.checkpoints.slice(1), written / "checkpoints.parquet")
+    with pytest.raises(ValueError, match="must hold every checkpoint asked for, got none of run"):
+        Catalogue.read(written / "embeddings.parquet", written)
+
+
 def test_per_run_shows_every_run_once(zoo, catalogue):
     (found,) = Index(catalogue, "layers").search(zoo.vectors[:1], 6, per_run=True)
     assert sorted(match.run for match in found.matches) == list(range(6))

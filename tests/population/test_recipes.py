@@ -1,4 +1,4 @@
-"""The recipes of the published zoos name networks that are theirs (SANE-FACTS §1)."""
+"""The recipes of the published zoos name networks that are theirs."""
 
 import pytest
 

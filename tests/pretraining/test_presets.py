@@ -80,8 +80,8 @@ def test_a_pass_of_an_embedding_is_as_long_as_a_window(name):
 
 @pytest.mark.parametrize(
     ("name", "millions", "tables"),
-    # SANE-FACTS §3: 202.5M and 865M. Of everything that is trained, the projection head included;
-    # the CNNs' with tables for a CNN3's tokens, the ResNet's with those of the published code.
+    # The published code's: 202.5M and 865M. Of everything that is trained, the projection head
+    # included; the CNNs' with tables for a CNN3's tokens, the ResNet's with the published code's.
     [("cnn-code", 202.5, CNN3_TABLES), ("resnet18", 865, PUBLISHED_TABLES)],
 )
 def test_parameters_are_as_many_as_published(name, millions, tables):

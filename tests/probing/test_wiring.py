@@ -66,8 +66,12 @@ def test_one_zoo_or_no_wish_is_no_transfer(others: list[Compiled], asked: bool) 
 
 def opened(folder: Path, config: dict[str, Any], facts: dict[str, str]) -> OpenArtifact:
     folder.mkdir()
-    columns = {"architecture": ["cnn"], "hyperparameters": [{"dataset::dump": "d/mnist.pt"}]}
-    pq.write_table(pa.table(columns), folder / "checkpoints.parquet")
+    named = {"dataset::dump": "d/mnist.pt", "optim::lr": 3e-4}
+    runs = list(range(1000))
+    columns = {"run": runs, "epoch": [50] * 1000, "architecture": ["cnn"] * 1000}
+    pq.write_table(
+        pa.table(columns | {"hyperparameters": [named] * 1000}), folder / "checkpoints.parquet"
+    )
     manifest = Manifest(
         stage="zoo", key="k", digest="d", kind="zoo", config=config, inputs={}, files={},
         facts=facts, seed=0, versions={}, seconds=0,
@@ -79,6 +83,8 @@ def test_a_zoo_is_read_beside_what_its_manifest_says_it_is(tmp_path: Path) -> No
     ingest = {"ingest": {"source": "zoos/mnist", "name": "m"}}
     published = opened(tmp_path / "published", ingest, {"zoo.reader": "model-zoo"})
     assert beside(published) == Counterpart("MNIST", False, "like for like")
+    other_layout = opened(tmp_path / "other", ingest, {"zoo.reader": "torch-folder"})
+    assert beside(other_layout).likeness == "stand-in"
     sample = {"ingest": {"source": "sample:mnist-cnn", "name": "m"}}
     assert beside(opened(tmp_path / "sample", sample, {})).likeness == "same recipe"
     trained = {"recipe": RECIPES["mnist-cnn"].model_dump(mode="json")}

@@ -1,9 +1,12 @@
 """Tables of the probes say in words what holds, and how alike the zoos are."""
 
+from dataclasses import replace
+from typing import Any
+
 import polars as pl
 import pytest
 
-from sane_core.reporting.counterpart import STAND_IN, Counterpart, counterpart
+from sane_core.reporting.counterpart import STAND_IN, Counterpart, Origin, counterpart
 from sane_core.reporting.draw import ReportSources
 from sane_core.reporting.headlines import headlines
 from sane_core.reporting.names import FEATURES
@@ -19,6 +22,8 @@ from sane_core.reporting.probe_tables import (
 from sane_core.reporting.tables import probes_table
 from sane_core.reporting.verdict import verdict
 from schemas.config.recipes import RECIPES
+
+PUBLISHED = Origin("zoos/mnist", "model-zoo", "data/MNIST/dump.pt", 1000, 50, frozenset({3e-4}))
 
 
 def read(sources: ReportSources, name: str) -> pl.DataFrame:
@@ -50,7 +55,10 @@ def test_every_published_cell_stands_beside_ours_with_the_difference(
     sources: ReportSources,
 ) -> None:
     table = published_table(read(sources, "probes"), Counterpart("MNIST", likeness="same recipe"))
-    assert {row[0] for row in table.rows} == {"Tables 1, 9", "Table 10"}
+    earlier = "Table 10, published 2021"
+    assert {row[0] for row in table.rows} == {"Tables 1, 9", "Table 10", earlier}
+    shown = [row[4] for row in table.rows if row[0] == earlier and row[2].startswith("s(W)")]
+    assert shown == ["0.977", "0.987", "0.662"]
     row = next(row for row in table.rows if row[:3] == ("Table 10", "epoch", "SANE, mean"))
     assert row[3:] == ("0.810 [0.779, 0.832]", "0.958", "-0.148", "same recipe")
     full = [row for row in table.rows if row[2] == FEATURES["sane_full"].label]
@@ -104,15 +112,40 @@ def test_digits_stand_in_for_mnist() -> None:
 
 
 def test_published_networks_are_like_for_like_and_samples_of_the_same_recipe() -> None:
-    published = counterpart("cnn", None, None, "zoos/mnist", "model-zoo", "data/MNIST/dump.pt")
+    published = counterpart("cnn", None, None, PUBLISHED)
     assert published == Counterpart("MNIST", False, "like for like")
-    assert counterpart("cnn", None, None, "sample:mnist-cnn", "sane-zoo") == Counterpart(
-        "MNIST", False, "same recipe"
-    )
-    own = counterpart("cnn", None, None, "zoos/mnist", "torch-folder", "mnist")
+    sample = Origin("sample:mnist-cnn", "sane-zoo")
+    assert counterpart("cnn", None, None, sample) == Counterpart("MNIST", False, "same recipe")
+    own = counterpart("cnn", None, None, replace(PUBLISHED, reader="torch-folder"))
     assert own == Counterpart("MNIST", False, "stand-in")
-    fashion = counterpart("cnn", None, None, "x", "model-zoo", "fashion-mnist")
-    assert fashion.likeness == "stand-in"
+
+
+@pytest.mark.parametrize(
+    ("changed", "likeness"),
+    [
+        ({"runs": 985}, "like for like"),
+        ({"runs": 60}, "same recipe"),
+        ({"runs": 2000}, "same recipe"),
+        ({"epochs": 25}, "same recipe"),
+        ({"rates": frozenset({1e-3})}, "stand-in"),
+        ({"rates": frozenset({3e-4, None})}, "stand-in"),
+        ({"rates": frozenset()}, "stand-in"),
+        ({"dataset": "fashion-mnist"}, "stand-in"),
+    ],
+)
+def test_the_published_layout_alone_makes_no_zoo_the_published_one(
+    changed: dict[str, Any], likeness: str
+) -> None:
+    assert counterpart("cnn", None, None, replace(PUBLISHED, **changed)).likeness == likeness
+
+
+def test_published_resnets_have_rates_and_epochs_in_a_range() -> None:
+    origin = Origin("zoos/r", "model-zoo", "CIFAR10", 140, 60, frozenset({0.1}))
+    for changed in ({}, {"rates": frozenset({0.05})}, {"epochs": 50}):
+        found = counterpart("resnet18", None, None, replace(origin, **changed))
+        assert found == Counterpart("CIFAR-10", True, "like for like")
+    slow = replace(origin, rates=frozenset({0.01}))
+    assert counterpart("resnet18", None, None, slow).likeness == "stand-in"
 
 
 def test_classes_stand_beside_the_commonest(sources: ReportSources) -> None:

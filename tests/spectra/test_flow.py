@@ -90,6 +90,17 @@ def test_a_zoo_is_analysed_from_its_weights_its_tokens_and_the_sane() -> None:
     assert settings.model_dump()["name"] == "one"
 
 
+def test_other_poolings_analyse_no_zoo_again_and_other_chunks_do() -> None:
+    run = Recorder(zoo="one")
+    made = MadeZoo(artifact("zoo"), [0, 1], None, None)
+    zoo = Compiled("one", made, (0, 1), artifact("tokens"), artifact("windows"))
+    for embed in ({}, {"poolings": ["mean"], "tokens": True}, {"chunk": 7}):
+        analyse_one(run, config(embed=embed), zoo, artifact("model"))
+    plain, pooled, cut = (settings for _, _, settings, _ in run.calls)
+    assert plain == pooled
+    assert plain != cut
+
+
 def test_zoos_of_one_sane_are_put_side_by_side_in_their_order() -> None:
     session = Recorder(records=[Done("analysis", n, artifact(n)) for n in ("two", "one")])
     ((zoo, drawn),) = analyse_all(session, config())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Draw the weights that members start from (SANE-FACTS §1)."""
+"""Draw the weights that members start from (paper §3; Schürholt et al., 2022)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock

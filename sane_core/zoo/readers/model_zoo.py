@@ -1,4 +1,4 @@
-"""The layout of the published model zoos (SANE-FACTS §1, "Zoos on disk").
+"""The layout that the published model zoos have on disk (paper §3; Schürholt et al., 2022).
 
 A run is a folder with `checkpoint_<epoch>/checkpoints` (epochs with or without leading zeros),
 `params.json` and `result.json`. Metrics are joined to checkpoints by `training_iteration`: whether
