@@ -6,7 +6,7 @@ they stood.
 A network of a zoo that the SANE was trained on takes the zoo's reference and statistics. The
 permutation of a run is found at its last epoch there; here each network is aligned on its own. An
 unseen network is aligned to the first that is given and standardized by the statistics of all that
-are given with it (SANE-FACTS §2), so that its tokens depend on these.
+are given with it, so that its tokens depend on these.
 """
 
 from collections.abc import Mapping, Sequence
