@@ -41,8 +41,9 @@ KINDS = ("weights", "statistics", "pca", "untrained", OUTPUTS)
 """What is made beside the embeddings, in this order."""
 MAY_LACK = ("weights", OUTPUTS)
 """Features that a zoo may not have: it is said why, and the others go on."""
-LARGEST_W = 2**20
-"""Weights of a network at most whose W is probed; the paper leaves W out for ResNet-18s as well."""
+LARGEST_W, MOST_W = 2**20, 2**28
+"""Weights at most whose W is probed: of a network, and of all checkpoints (2 GB in float64). The
+paper leaves W out for ResNet-18s as well."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,8 @@ def flat_weights(checkpoints: Checkpoints) -> np.ndarray:
     first = checkpoints.parts[0]
     if (size := int(first.lengths.sum())) > LARGEST_W:
         raise ValueError(f"networks have {size} weights, a probe of W takes at most {LARGEST_W}")
+    if (total := size * sum(map(len, checkpoints.parts))) > MOST_W:
+        raise ValueError(f"checkpoints have {total} weights, a probe of W takes at most {MOST_W}")
     columns = np.flatnonzero((np.arange(first.values.shape[2]) < first.lengths[:, None]).ravel())
     return np.concatenate(
         [part.values.reshape(len(part), -1)[:, columns] for part in checkpoints.parts]

@@ -191,10 +191,11 @@ def test_controls_are_pooled_as_sane_is(made: Made) -> None:
     assert missing == {"outputs": "probe.outputs is 0"}
 
 
-def test_networks_too_large_for_w_are_probed_without_it(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limit", ["LARGEST_W", "MOST_W"])
+def test_networks_too_large_or_too_many_for_w_are_probed_without_it(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(features, "LARGEST_W", 100)
+    monkeypatch.setattr(features, limit, 100)
     metrics = probed(made, tmp_path, CONFIG.model_copy(update={"targets": ("epoch",)}))
     assert not any("weights" in name for name in metrics)
     (row,) = pl.read_parquet(tmp_path / "unavailable.parquet").to_dicts()
