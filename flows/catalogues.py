@@ -41,7 +41,7 @@ def opened(
                 "(--in FILE.parquet), or search a store (--model STORE)"
             )
         return Sane.load(model, device), Catalogue.read(_table(within))
-    store, artifact, manifest = model_of(model)
+    store, artifact, manifest = model_of(model, embedded=within is None)
     made = _chosen(store, artifact, manifest, within, zoo)
     sane = sane_of(store, artifact, "searched", device=device)
     if made is None:
@@ -71,7 +71,7 @@ def _chosen(
     by_zoo = _by_zoo(store, model, manifest)
     if not by_zoo:
         raise UserError(
-            f"store {store.uri} must hold embeddings by model {model.digest[:12]}, got none; run "
+            f"{store.uri} must hold embeddings by model {model.digest[:12]}, got none; run "
             "the experiment probe (`sane run`), or name a table of embeddings (--in)"
         )
     if zoo is None and len(by_zoo) > 1:

@@ -25,12 +25,13 @@ PASSES = ("embeddings", "evaluation")
 """Stages that pass whole networks through a model, in the chunks of its benchmark."""
 
 
-def model_of(source: str) -> tuple[Store, Artifact, Manifest]:
+def model_of(source: str, *, embedded: bool = False) -> tuple[Store, Artifact, Manifest]:
     """Return a store and a model in it.
 
     Args:
         source: A store, for the model of its newest report, or its newest model where no report
             was made; or the folder or URI of a model, `STORE/model/KEY`.
+        embedded: Whether a model that a zoo was embedded with goes before newer ones without.
 
     Raises:
         UserError: If there is no such model.
@@ -46,6 +47,8 @@ def model_of(source: str) -> tuple[Store, Artifact, Manifest]:
             f"{source} must be a store with a trained model, or a model in one (STORE/model/KEY), "
             "got none; train one with `sane run`"
         )
+    if embedded:
+        models = [pair for pair in models if embeddings_of(store, pair[0])] or models
     return store, *models[-1]
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from flows import model_lineage
 from flows.cli import app
 from schemas.errors import UserError
 
@@ -100,3 +101,12 @@ def test_a_bundle_needs_to_be_told_the_zoo(network: Path):
 def test_an_unknown_zoo_names_those_there_are(reference, network: Path):
     with pytest.raises(UserError, match="zoo must be one of digits-cnn, got 'other'"):
         call(network, "--model", reference.store, "--zoo", "other")
+
+
+def test_a_newer_report_without_embeddings_hides_no_model_with_them(monkeypatch) -> None:
+    monkeypatch.setattr(model_lineage, "_reported", lambda store: [("old", "a"), ("new", "b")])
+    monkeypatch.setattr(model_lineage, "embeddings_of", lambda store, model: model == "old")
+    assert model_lineage.model_of("store", embedded=True)[1:] == ("old", "a")
+    assert model_lineage.model_of("store")[1:] == ("new", "b")
+    monkeypatch.setattr(model_lineage, "embeddings_of", lambda store, model: [])
+    assert model_lineage.model_of("store", embedded=True)[1:] == ("new", "b")
