@@ -211,12 +211,12 @@ class _Sequence:
         )
 
     def generation(self, folder: Path) -> None:
+        from sane_core.generation.material import Sources
         from sane_core.generation.zoo import generate_from_zoo
 
+        names = ("images", "tokens", "model", "zoo")
         self.metrics |= generate_from_zoo(
-            self.root / "images",
-            self.root / "tokens",
-            self.root / "model",
+            Sources(**{name: self.root / name for name in names}),
             self.recipe.training(),
             self.epochs,
             self.config.generate,

@@ -91,6 +91,7 @@ def _generate(
         epochs=zoo.epochs,
     )
     inputs = {"images": zoo.zoo.images, "tokens": zoo.tokens, "model": model}
+    inputs["zoo"] = zoo.zoo.artifact
     if baseline:
         inputs["baseline"] = baseline.model
     return run(generate, stage, **inputs)

@@ -1,5 +1,6 @@
 """Stage `generation`: sample networks, beside prompts, baselines and scratch, and the front."""
 
+from sane_core.generation.material import Sources
 from sane_core.generation.zoo import generate_from_zoo
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
@@ -27,14 +28,19 @@ def generate(
     images: OpenArtifact,
     tokens: OpenArtifact,
     model: OpenArtifact,
+    zoo: OpenArtifact | None = None,
     baseline: OpenArtifact | None = None,
 ) -> None:
     """Draw, select, fine-tune and compare (Algorithm 3)."""
     with progress_bar("generate", None, "steps") as bar:
         metrics = generate_from_zoo(
-            images.folder,
-            tokens.folder,
-            model.folder,
+            Sources(
+                images.folder,
+                tokens.folder,
+                model.folder,
+                zoo.folder if zoo else None,
+                baseline.folder if baseline else None,
+            ),
             config.recipe,
             config.epochs,
             config.generate,
@@ -42,6 +48,5 @@ def generate(
             seed,
             job.folder,
             bar.reach,
-            baseline.folder if baseline else None,
         )
     job.metrics.update(metrics)

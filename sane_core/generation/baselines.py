@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sane_core.generation.sample import Weights
+from sane_core.generation.candidates import Weights
 from sane_core.weights.layers import Layer
 
 
@@ -22,7 +22,7 @@ def with_noise(
     """Draw prompts with Gaussian noise on every weight.
 
     Args:
-        prompts: Entry -> float32 [prompts, ...].
+        prompts: Entry -> float32 [prompts, ...]; those in no layer stay as they are.
         layers: Layers of the architecture.
         size: Noise in units of the standard deviation of the layer's weights over the prompts.
         count: Models to draw.
@@ -36,7 +36,7 @@ def with_noise(
         for name in names:
             noise = rng.standard_normal((count, *prompts[name].shape[1:]))
             noisy[name] = (prompts[name][index] + size * scale * noise).astype(np.float32)
-    return noisy
+    return noisy | _others(prompts, noisy, index)
 
 
 def with_matched_noise(
@@ -64,7 +64,7 @@ def with_matched_noise(
         for name in names:
             ratio = (distance / length).reshape(-1, *[1] * (noise[name].ndim - 1))
             noisy[name] = (prompts[name][index] + ratio * noise[name]).astype(np.float32)
-    return noisy
+    return noisy | _others(prompts, noisy, index)
 
 
 def interpolated(
@@ -75,14 +75,23 @@ def interpolated(
     first = rng.integers(models, size=count)
     second = (first + rng.integers(1, max(2, models), size=count)) % models
     return {
-        name: ((1 - share) * values[first] + share * values[second]).astype(np.float32)
+        name: ((1 - share) * values[first] + share * values[second]).astype(values.dtype)
         for name, values in prompts.items()
     }
 
 
 def average(prompts: Mapping[str, np.ndarray]) -> Weights:
     """Return the one model whose weights are the mean of all aligned prompts."""
-    return {name: values.mean(0, keepdims=True) for name, values in prompts.items()}
+    return {
+        name: values.mean(0, keepdims=True).astype(values.dtype) for name, values in prompts.items()
+    }
+
+
+def _others(
+    prompts: Mapping[str, np.ndarray], noisy: Mapping[str, np.ndarray], index: np.ndarray
+) -> Weights:
+    """Return the prompts' entries that are in no layer, as they are."""
+    return {name: values[index] for name, values in prompts.items() if name not in noisy}
 
 
 def _norm(parts: list[np.ndarray]) -> np.ndarray:

@@ -8,21 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sane_core.embedding.embed import encode
 from sane_core.generation.baselines import average, interpolated, with_matched_noise
+from sane_core.generation.candidates import Samples, Weights, keep_best
+from sane_core.generation.generator import Generator
 from sane_core.generation.sample import (
-    Generator,
-    Samples,
-    Weights,
     bootstrap,
     bootstrap_prior,
-    keep_best,
     subsample,
     subsample_by_dimension,
 )
 from sane_core.seeding import rng_for
-from sane_core.weights.standardize import standardize
-from sane_core.weights.tokens import tokenize
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
 from schemas.config.generate import GenerateConfig
@@ -34,7 +29,7 @@ class Prompts:
     """Prompt examples: aligned checkpoints of train runs at one epoch.
 
     Attributes:
-        weights: Entry -> float32 [prompts, ...], aligned, raw.
+        weights: Entry -> float32 [prompts, ...], aligned, raw; buffers too.
         latents: float32 [prompts, N, d_z].
         validation_accuracy: float64 [prompts].
     """
@@ -49,17 +44,12 @@ def embed_prompts(generator: Generator, weights: Weights) -> Prompts:
 
     Args:
         generator: Trained SANE for the prompts' architecture.
-        weights: Entry -> float32 [prompts, ...], aligned, raw.
+        weights: Entry -> float32 [prompts, ...], aligned, raw; buffers too.
     """
-    layers = generator.layers
-    tokens = tokenize(
-        standardize(weights, layers, generator.statistics), layers, generator.model.shape.d_t
+    scored = keep_best(
+        generator.architecture, weights, generator.validation, len(next(iter(weights.values())))
     )
-    latents = encode(
-        generator.model, tokens, generator.positions, generator.lengths, generator.embed
-    )
-    scored = keep_best(generator.architecture, weights, generator.validation, len(tokens))
-    return Prompts(weights, latents, scored.candidate_accuracy)
+    return Prompts(weights, generator.encode(weights), scored.candidate_accuracy)
 
 
 def draw_all(
@@ -94,13 +84,17 @@ def draw_all(
         return rng_for(seed, "generate", method, repeat)
 
     def select(weights: Weights, keep: int) -> Samples:
+        count = len(next(iter(weights.values())))
+        return generator.select(weights, np.full(count, -1), keep)
+
+    def as_they_are(weights: Weights, keep: int) -> Samples:
         return keep_best(generator.architecture, weights, generator.validation, keep)
 
     best_third = _best_third(prompts)
     latents = prompts.latents
     methods = {
         "sub": subsample(generator, latents, *draw, rng("sub")),
-        "kde30": subsample(generator, latents[best_third], *draw, rng("kde30")),
+        "kde30": subsample(generator, latents[best_third], *draw, rng("kde30"), best_third),
         "boot": bootstrap(generator, latents, *draw, config.bootstrap_rounds, rng("boot")),
         "gauss": bootstrap_prior(generator, *draw, config.bootstrap_rounds, rng("gauss")),
     }
@@ -109,21 +103,22 @@ def draw_all(
     methods["interpolation"] = select(mixed, config.keep)
     shuffled = rng("prompts").permutation(len(latents))
     methods["prompts"] = _unselected(prompts.weights, shuffled, generator)
-    methods["prompts_selected"] = select(prompts.weights, config.keep)
-    methods["best_prompt"] = select(prompts.weights, 1)
+    methods["prompts_selected"] = as_they_are(prompts.weights, config.keep)
+    methods["best_prompt"] = as_they_are(prompts.weights, 1)
     methods["average"] = select(average(prompts.weights), 1)
-    methods["reconstruction"] = _unselected(generator.decode(latents), shuffled, generator)
+    decoded = generator.complete(generator.decode(latents), np.arange(len(latents)))
+    methods["reconstruction"] = _unselected(decoded, shuffled, generator)
     if baseline:
         own = embed_prompts(baseline, prompts.weights).latents
         methods["global_kde30"] = subsample_by_dimension(
             baseline, own[best_third], *draw, rng("global_kde30")
         )
-        decoded = baseline.decode(own)
+        decoded = baseline.complete(baseline.decode(own), np.arange(len(own)))
         methods["global_reconstruction"] = _unselected(decoded, shuffled, generator)
     runs = [-1 - repeat * config.keep - i for i in range(config.keep)]
     fresh = members_of(recipe, runs, seed)
     start = initialize(generator.architecture, fresh, seed, recipe.initial_bias)
-    methods["scratch"] = select(
+    methods["scratch"] = as_they_are(
         {name: values.numpy() for name, values in start.items()}, config.keep
     )
     return methods
@@ -139,8 +134,8 @@ def _unselected(weights: Weights, order: np.ndarray, generator: Generator) -> Sa
     """Keep all models, in this order."""
     everything = {name: values[order] for name, values in weights.items()}
     scored = keep_best(generator.architecture, everything, generator.validation, len(order))
-    accuracy = scored.candidate_accuracy
-    return Samples(everything, scored.latents, scored.prompt, accuracy, accuracy)
+    accuracy, nothing = scored.candidate_accuracy, np.full(len(order), np.nan)
+    return Samples(everything, scored.latents, np.full(len(order), -1), accuracy, nothing, accuracy)
 
 
 def _matched_noise(

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sane_core.generation.baselines import interpolated, with_noise
+from sane_core.generation.candidates import Samples, Weights
+from sane_core.generation.generator import Generator
 from sane_core.generation.novelty import error_overlap
-from sane_core.generation.sample import Generator, Samples, Weights, keep_best, subsample
+from sane_core.generation.sample import subsample
 from sane_core.images.images import Images
 from sane_core.seeding import rng_for
 from sane_core.zoo.population.score import score, stack
@@ -64,7 +66,7 @@ def sweep(
     layers = generator.layers
 
     def select(weights: Weights) -> Samples:
-        return keep_best(generator.architecture, weights, generator.validation, config.keep)
+        return generator.select(weights, np.full(config.candidates, -1), config.keep)
 
     def sane(knob: float, rng: np.random.Generator) -> Samples:
         return subsample(generator, latents, config.candidates, config.keep, knob, rng)

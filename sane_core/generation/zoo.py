@@ -10,20 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
-from sane_core.architectures.registry import architecture_named
-from sane_core.embedding.device import on_gpu
-from sane_core.embedding.embed import encode, whole_models
-from sane_core.generation.compare import Prompts, draw_all, embed_prompts
+from sane_core.generation.candidates import Samples, Weights
+from sane_core.generation.compare import draw_all
 from sane_core.generation.finetune import finetune
 from sane_core.generation.front import FrontPoint, sweep
+from sane_core.generation.generator import Generator
+from sane_core.generation.material import Sources, open_material
 from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
-from sane_core.generation.sample import Generator, Samples, Weights
-from sane_core.images.files import read_images
 from sane_core.images.images import Images
-from sane_core.pretraining.files import load
-from sane_core.weights.files import TokenSet, read_layers, read_statistics, read_tokens
-from sane_core.weights.standardize import unstandardize
-from sane_core.weights.tokens import detokenize
 from sane_core.zoo.population.score import score, stack
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
@@ -62,6 +56,7 @@ class Summary:
         overlap: Mean over the models kept of the largest error overlap with a training model.
         mutual_overlap: Mean error overlap between the models kept.
         distance: Mean distance in weight space to the nearest training model.
+        broken: Candidates that were not finite.
     """
 
     method: str
@@ -71,12 +66,11 @@ class Summary:
     overlap: float
     mutual_overlap: float
     distance: float
+    broken: int
 
 
 def generate_from_zoo(
-    images: Path,
-    tokens: Path,
-    model: Path,
+    sources: Sources,
     recipe: TrainingConfig,
     epochs: tuple[int, ...],
     config: GenerateConfig,
@@ -84,14 +78,11 @@ def generate_from_zoo(
     seed: int,
     folder: Path,
     on_step: Callable[[int, int], None] | None = None,
-    baseline: Path | None = None,
 ) -> dict[str, float]:
     """Draw, score, fine-tune and sweep; write the tables and the kept SUB samples.
 
     Args:
-        images: Folder of the images stage.
-        tokens: Folder of the preprocess stage.
-        model: Folder of the pretrain stage.
+        sources: Folders of the stages that this one reads.
         recipe: The zoo's own training recipe, used for fine-tuning and scratch.
         epochs: Epochs SANE was trained on; their train checkpoints are the training models.
         config: What to draw.
@@ -100,24 +91,14 @@ def generate_from_zoo(
         folder: Gets `accuracy.parquet`, `samples.parquet`, `front.parquet` and `samples/`.
         on_step: Called with (step, steps) after every draw, epoch of fine-tuning and point of the
             front.
-        baseline: Folder of the pretrain stage of an autoencoder with one latent per model; its
-            samples are the method `global_kde30`.
 
     Returns:
         Metrics `generation.*` and `front.*`.
     """
-    parts = read_images(images)
-    training = read_tokens(tokens / "tokens", "train", epochs)
-    generator = prepare(tokens, model, training, parts["validation"], embed)
-    other = None
-    if baseline:
-        other = prepare(tokens, baseline, training, parts["validation"], whole_models(embed))
-    trained = raw_weights(generator, training)
-    wrong = ~score(generator.architecture, stack(generator.architecture, trained), parts["test"])[0]
-    prompts = _prompts(generator, tokens, config)
-
+    given = open_material(sources, epochs, config, embed, seed)
+    generator, prompts, test = given.generator, given.prompts, given.images["test"]
     steps = count()
-    total = _steps(config, len(prompts.latents), other is not None)
+    total = _steps(config, len(prompts.latents), given.baseline is not None)
 
     def advance() -> None:
         if on_step:
@@ -125,16 +106,16 @@ def generate_from_zoo(
 
     draws = []
     for repeat in range(config.seeds):
-        draws.append(draw_all(generator, prompts, recipe, config, seed, repeat, other))
+        draws.append(draw_all(generator, prompts, recipe, config, seed, repeat, given.baseline))
         advance()
     summary = [
-        _summarize(generator, method, repeat, samples, parts["test"], wrong, trained)
+        _summarize(generator, method, repeat, samples, test, given.wrong, given.trained)
         for repeat, methods in enumerate(draws)
         for method, samples in methods.items()
     ]
-    accuracy = _finetune(generator, draws, parts, recipe, config, seed, advance)
+    accuracy = _finetune(generator, draws, given.images, recipe, config, seed, advance)
     front = sweep(
-        generator, prompts.latents, prompts.weights, parts["test"], wrong, config, seed, advance
+        generator, prompts.latents, prompts.weights, test, given.wrong, config, seed, advance
     )
 
     for name, rows in (("accuracy", accuracy), ("samples", summary), ("front", front)):
@@ -142,43 +123,6 @@ def generate_from_zoo(
         pq.write_table(table, folder / f"{name}.parquet")
     _write_samples(folder / "samples", draws[0]["sub"].weights)
     return _accuracy_metrics(accuracy) | _summary_metrics(summary) | _front_metrics(front)
-
-
-def prepare(
-    tokens: Path, model: Path, training: TokenSet, validation: Images, embed: EmbedConfig
-) -> Generator:
-    """Load a trained SANE and measure its training latents' mean and standard deviation."""
-    name = pq.read_table(tokens / "layers.parquet", columns=["architecture"])["architecture"][
-        0
-    ].as_py()
-    autoencoder = on_gpu(load(model))
-    latents = encode(autoencoder, training.values, training.positions, training.lengths, embed)
-    return Generator(
-        model=autoencoder,
-        architecture=architecture_named(name),
-        layers=read_layers(tokens / "layers.parquet"),
-        statistics=read_statistics(tokens / "layers.parquet"),
-        positions=training.positions,
-        lengths=training.lengths,
-        mean=latents.mean((0, 1), dtype=np.float64),
-        scale=latents.std((0, 1), dtype=np.float64),
-        embed=embed,
-        validation=validation,
-    )
-
-
-def raw_weights(generator: Generator, tokens: TokenSet) -> Weights:
-    """Undo tokenization and standardization; the weights stay in the aligned frame."""
-    layers = generator.layers
-    return unstandardize(detokenize(tokens.values, layers), layers, generator.statistics)
-
-
-def _prompts(generator: Generator, tokens: Path, config: GenerateConfig) -> Prompts:
-    examples = read_tokens(tokens / "tokens", "train", [config.prompt_epoch])
-    weights = raw_weights(generator, examples)
-    return embed_prompts(
-        generator, {name: values[: config.prompts] for name, values in weights.items()}
-    )
 
 
 def _summarize(
@@ -199,6 +143,7 @@ def _summarize(
         overlap=float(error_overlap(~correct, training_wrong).mean()),
         mutual_overlap=mutual_overlap(~correct),
         distance=float(nearest_distance(samples.weights, training).mean()),
+        broken=samples.broken,
     )
 
 
@@ -282,7 +227,7 @@ def _summary_metrics(rows: list[Summary]) -> dict[str, float]:
             np.mean([getattr(row, name) for row in rows if row.method == method])
         )
         for method in dict.fromkeys(row.method for row in rows)
-        for name in ("candidate_accuracy", "overlap", "mutual_overlap", "distance")
+        for name in ("candidate_accuracy", "overlap", "mutual_overlap", "distance", "broken")
     }
 
 

@@ -26,6 +26,13 @@ class GenerateConfig(Record):
         default=(0.05, 0.1, 0.15, 0.25, 0.35, 0.5), description="mixing shares, swept"
     )
     seeds: int = Field(default=3, ge=1, description="independent repeats of every draw")
+    conditioning_batches: int = Field(
+        default=20,
+        ge=0,
+        description="batches of train images that running statistics of samples are measured on; "
+        "0 = they stay new",
+    )
+    conditioning_batch: int = Field(default=128, ge=2, description="images of such a batch")
     finetune_epochs: tuple[int, ...] = Field(default=(1, 5, 25), description="rows of the table")
 
     @model_validator(mode="after")

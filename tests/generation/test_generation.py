@@ -7,12 +7,14 @@ import pytest
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.generation.baselines import average, interpolated, with_matched_noise, with_noise
+from sane_core.generation.candidates import best_of, keep_best
 from sane_core.generation.compare import draw_all, embed_prompts
 from sane_core.generation.distributions.kde import sample_kde, sample_kde_by_dimension
 from sane_core.generation.distributions.prior import sample_prior
 from sane_core.generation.finetune import finetune
+from sane_core.generation.generator import Generator
 from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
-from sane_core.generation.sample import Generator, bootstrap, bootstrap_prior, keep_best, subsample
+from sane_core.generation.sample import bootstrap, bootstrap_prior, subsample
 from sane_core.images.dataset import split
 from sane_core.images.registry import load_dataset
 from sane_core.pretraining.autoencoder import AutoencoderShape, build
@@ -110,13 +112,35 @@ def test_the_best_on_validation_are_kept_best_first(population, images):
     np.testing.assert_allclose(again.mean(1), best)
 
 
-def test_models_that_are_not_finite_are_never_kept_before_finite_ones(population, images):
+def test_models_that_are_not_finite_are_counted_and_never_kept(population, images):
     broken = {name: values.copy() for name, values in population.items()}
     for values in broken.values():
         values[:4] = np.nan
-    kept = keep_best(DIGITS_CNN, broken, images["validation"], 2)
+    kept = keep_best(DIGITS_CNN, broken, images["validation"], 5)
+    assert len(kept) == 2 and kept.broken == 4
     assert all(np.isfinite(values).all() for values in kept.weights.values())
     assert (kept.candidate_accuracy[:4] == 0).all()
+
+
+def test_candidates_of_which_none_is_finite_are_an_error(population, images):
+    broken = {name: np.full_like(values, np.inf) for name, values in population.items()}
+    kept = keep_best(DIGITS_CNN, broken, images["validation"], 2)
+    with pytest.raises(ValueError, match="at least one of 6 candidates must be finite"):
+        best_of([kept], 2)
+
+
+def test_the_best_of_parts_are_the_best_of_all(population, images):
+    together = keep_best(DIGITS_CNN, population, images["validation"], 3)
+    halves = [
+        keep_best(
+            DIGITS_CNN, {n: v[half] for n, v in population.items()}, images["validation"], 3
+        )
+        for half in (slice(0, 2), slice(2, 6))
+    ]
+    best = best_of(halves, 3)
+    np.testing.assert_array_equal(best.validation_accuracy, together.validation_accuracy)
+    for name, values in together.weights.items():
+        np.testing.assert_array_equal(best.weights[name], values)
 
 
 def test_bootstrapping_never_sees_test_images_and_keeps_what_it_returns(generator):

@@ -1,0 +1,162 @@
+"""Batch-norm conditioning: running statistics of new networks, from images of the task (paper §2).
+
+Decoded weights have none of their own. They are reset and measured in train-mode forward passes
+without gradient: the cumulative average over batches. Trained entries are not touched.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sane_core.architectures.architecture import Architecture
+from sane_core.images.images import Images
+from sane_core.zoo.population.augment import Batches
+from sane_core.zoo.population.cores import on_cores
+from sane_core.zoo.population.initialize import Population
+from sane_core.zoo.population.operations import Pass
+from sane_core.zoo.population.train import groups_on, with_buffers
+from sane_core.zoo.population.ways import WAYS, Way, supported_ways
+
+SUFFIXES = ("running_mean", "running_var")
+COUNTER = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What running statistics are measured on.
+
+    Attributes:
+        images: Train images of the task.
+        batches: Batches averaged over, >= 1.
+        batch: Images of each.
+        seed: Draws the images; all networks see the same ones.
+    """
+
+    images: Images
+    batches: int
+    batch: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what leaves nothing to measure.
+
+        Raises:
+            ValueError: If a count is too small, or there are fewer images than one batch.
+        """
+        if self.batches < 1 or self.batch < 2:
+            raise ValueError(
+                "conditioning needs batches >= 1 of at least 2 images, got "
+                f"{self.batches} of {self.batch}"
+            )
+        if len(self.images) < self.batch:
+            raise ValueError(
+                f"conditioning on batches of {self.batch} needs as many images, got "
+                f"{len(self.images)}; give it more images or a smaller batch"
+            )
+
+    def chosen(self) -> list[np.ndarray]:
+        """Return the numbers of the images of every batch; fewer batches where images run out."""
+        order = np.random.default_rng(self.seed).permutation(len(self.images))
+        batches = min(self.batches, len(order) // self.batch)
+        return np.split(order[: batches * self.batch], batches)
+
+
+def has_running_statistics(architecture: Architecture) -> bool:
+    """Return whether there is anything to condition."""
+    return any(name.endswith(SUFFIXES) for name in architecture.buffers())
+
+
+def condition(
+    architecture: Architecture,
+    population: Mapping[str, torch.Tensor],
+    conditioning: Conditioning,
+    *,
+    way: str | None = None,
+    device: str = "cpu",
+) -> Population:
+    """Reset all running statistics and measure them anew.
+
+    Args:
+        architecture: Architecture of all networks.
+        population: Entries [networks, ...]; not modified. Buffers may be missing.
+        conditioning: Images and batches.
+        way: How networks are run at once; the first that can if not given.
+        device: Where.
+
+    Returns:
+        The population: trained entries as given, running means and variances the mean over
+        batches of each batch's (the variance unbiased, as PyTorch keeps it), counters the number
+        of batches.
+    """
+    population = with_buffers(architecture, population)
+    if not has_running_statistics(architecture):
+        return population
+    way = way or supported_ways(architecture)[0]
+    where = torch.device(device)
+    count = len(next(iter(population.values())))
+    dtype = next(values.dtype for values in population.values() if values.is_floating_point())
+    batches = Batches(conditioning.images, where, dtype, flip=False, crop=0)
+    chosen = [torch.from_numpy(part).to(where) for part in conditioning.chosen()]
+    momenta = _momenta(architecture)
+
+    def measure(part: tuple[slice, Way]) -> Population:
+        group, run = part
+        mine = {name: values[group].to(where) for name, values in population.items()}
+        pixels = (batches.numbers(batches.pixels[numbers]) for numbers in chosen)
+        return _measure(architecture, mine, pixels, len(chosen), momenta, run)
+
+    groups = groups_on(where, architecture, count, conditioning.batch, way)
+    parts = [(group, WAYS[way](architecture)) for group in groups]
+    found = on_cores(measure, parts) if where.type == "cpu" else [measure(part) for part in parts]
+    return population | {
+        name: torch.cat([part[name].to(population[name].device) for part in found])
+        for name in found[0]
+    }
+
+
+@torch.no_grad()
+def _measure(
+    architecture: Architecture,
+    population: Population,
+    pixels: Iterator[torch.Tensor],
+    count: int,
+    momenta: Mapping[str, float],
+    run: Way,
+) -> Population:
+    """Return the conditioned buffers of some networks.
+
+    From 0 a pass leaves momentum · (the batch's statistic): divided by it, the statistic itself.
+    """
+    weights = {name: population[name] for name in architecture.shapes()}
+    buffers = {name: values for name, values in population.items() if name not in weights}
+    sums = {
+        name: torch.zeros_like(values, dtype=torch.float64)
+        for name, values in buffers.items()
+        if name.endswith(SUFFIXES)
+    }
+    counters = [name for name in buffers if name.endswith(COUNTER)]
+    models = len(next(iter(weights.values())))
+    for batch in pixels:
+        fresh = {
+            name: torch.zeros_like(values) if name in sums or name in counters else values.clone()
+            for name, values in buffers.items()
+        }
+        run(Pass(weights, fresh, training=True), batch.expand(models, *batch.shape))
+        for name, total in sums.items():
+            total += fresh[name].double() / momenta[name.rpartition(".")[0]]
+    found = {name: (total / count).to(buffers[name].dtype) for name, total in sums.items()}
+    return found | {name: torch.full_like(buffers[name], count) for name in counters}
+
+
+def _momenta(architecture: Architecture) -> dict[str, float]:
+    """Return module with running statistics -> its momentum; 1 where it averages cumulatively."""
+    found = {}
+    for name, module in architecture.outline.named_modules():
+        if isinstance(getattr(module, "running_mean", None), torch.Tensor):
+            momentum = getattr(module, "momentum", None)
+            if momentum == 0:
+                raise ValueError(f"{name} of {architecture.name} must have a momentum > 0, got 0")
+            found[name] = 1.0 if momentum is None else float(momentum)
+    return found

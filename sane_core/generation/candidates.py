@@ -1,0 +1,117 @@
+"""Candidates and the few that are kept: the best on validation images (Algorithm 3, last step).
+
+What is not finite, in weights or in answers, is counted and never kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sane_core.architectures.architecture import Architecture
+from sane_core.images.images import Images
+from sane_core.zoo.population.score import score, stack
+
+Weights = dict[str, np.ndarray]
+"""Entry -> float32 [models, ...], raw."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Models drawn and kept.
+
+    Attributes:
+        weights: The kept models' weights and buffers, best first.
+        latents: Their latents float32 [kept, N, d_z]; empty for samplers in weight space.
+        prompt: The prompt each stands on, int64 [kept]; -1 where there is none.
+        validation_accuracy: float64 [kept].
+        validation_loss: Mean cross-entropy float64 [kept].
+        candidate_accuracy: Validation accuracy of all candidates, float64 [candidates]; 0 where
+            not finite.
+        broken: Candidates that are not finite.
+    """
+
+    weights: Weights
+    latents: np.ndarray
+    prompt: np.ndarray
+    validation_accuracy: np.ndarray
+    validation_loss: np.ndarray
+    candidate_accuracy: np.ndarray
+    broken: int = 0
+
+    def __len__(self) -> int:
+        return len(self.validation_accuracy)
+
+
+def keep_best(
+    architecture: Architecture,
+    weights: Mapping[str, np.ndarray],
+    validation: Images,
+    keep: int,
+    latents: np.ndarray | None = None,
+    prompt: np.ndarray | None = None,
+) -> Samples:
+    """Score candidates on validation images and keep the best, ties by lower loss.
+
+    Args:
+        architecture: Architecture of the candidates.
+        weights: Entry -> float32 [candidates, ...].
+        validation: Validation images.
+        keep: Models to keep; fewer are kept where fewer are finite.
+        latents: [candidates, N, d_z] to keep alongside.
+        prompt: int64 [candidates] to keep alongside.
+    """
+    correct, loss = score(architecture, stack(architecture, weights), validation)
+    finite = np.isfinite(loss) & _finite(weights)
+    accuracy = np.where(finite, correct.mean(1), 0.0)
+    best = _ranked(accuracy, np.where(finite, loss, np.inf))[: min(keep, int(finite.sum()))]
+    return Samples(
+        weights={name: values[best] for name, values in weights.items()},
+        latents=np.empty((0, 0, 0), np.float32) if latents is None else latents[best],
+        prompt=np.full(len(best), -1) if prompt is None else prompt[best],
+        validation_accuracy=accuracy[best],
+        validation_loss=loss[best],
+        candidate_accuracy=accuracy,
+        broken=int((~finite).sum()),
+    )
+
+
+def best_of(parts: Sequence[Samples], keep: int) -> Samples:
+    """Keep the best of what was kept of several sets of candidates.
+
+    Raises:
+        ValueError: If no candidate at all was finite.
+    """
+    accuracy = np.concatenate([part.validation_accuracy for part in parts])
+    loss = np.concatenate([part.validation_loss for part in parts])
+    candidates = np.concatenate([part.candidate_accuracy for part in parts])
+    if not len(accuracy):
+        raise ValueError(
+            f"at least one of {len(candidates)} candidates must be finite in weights and answers, "
+            "got none; take a smaller bandwidth, or train the autoencoder for longer"
+        )
+    best = _ranked(accuracy, loss)[:keep]
+
+    def chosen(values: Sequence[np.ndarray]) -> np.ndarray:
+        return values[0][best] if len(values) == 1 else np.concatenate(values)[best]
+
+    with_latents = parts[0].latents.size > 0
+    return Samples(
+        weights={name: chosen([p.weights[name] for p in parts]) for name in parts[0].weights},
+        latents=chosen([p.latents for p in parts]) if with_latents else parts[0].latents,
+        prompt=chosen([p.prompt for p in parts]),
+        validation_accuracy=accuracy[best],
+        validation_loss=loss[best],
+        candidate_accuracy=candidates,
+        broken=sum(part.broken for part in parts),
+    )
+
+
+def _ranked(accuracy: np.ndarray, loss: np.ndarray) -> np.ndarray:
+    return np.lexsort((loss, -accuracy))
+
+
+def _finite(weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return which models are finite in all of their entries, bool [models]."""
+    flat = [values.reshape(len(values), -1) for values in weights.values()]
+    return np.logical_and.reduce([np.isfinite(values).all(1) for values in flat])

@@ -1,0 +1,128 @@
+"""From latents to networks that can be scored: Algorithm 3 from its fourth step on.
+
+decode with halo → detokenize on the target architecture → undo standardization → entries that no
+token is cut from → batch-norm conditioning → score on validation images.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sane_core.architectures.architecture import Architecture
+from sane_core.embedding.embed import decode, encode
+from sane_core.generation.batch_norm import Conditioning, condition, has_running_statistics
+from sane_core.generation.candidates import Samples, Weights, best_of, keep_best
+from sane_core.images.images import Images
+from sane_core.pretraining.autoencoder import Autoencoder
+from sane_core.weights.layers import Layer
+from sane_core.weights.standardize import Statistics, standardize, unstandardize
+from sane_core.weights.tokens import detokenize, tokenize
+from sane_core.zoo.population.score import stack
+from schemas.config.embed import EmbedConfig
+
+AT_ONCE = 2**28
+"""Weights of the candidates that are decoded, conditioned and scored together (1 GiB)."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A trained SANE ready to decode one architecture.
+
+    Attributes:
+        model: Trained autoencoder.
+        architecture: What to decode to.
+        layers: Its layers, as the tokens were cut.
+        statistics: Per-layer statistics to undo.
+        positions: int64 [N, 3].
+        lengths: int64 [N].
+        mean: Mean of the training latents [d_z].
+        scale: Standard deviation of the training latents [d_z].
+        embed: Chunk sizes.
+        validation: Images every selection uses.
+        rest: Trained entries that no token is cut from (a batch norm's scale and shift, where they
+            were left out): entry -> float32 [prompts, ...]. A sample has those of the prompt that
+            it stands on, or their mean.
+        conditioning: What running statistics are measured on; none leaves them new.
+    """
+
+    model: Autoencoder
+    architecture: Architecture
+    layers: tuple[Layer, ...]
+    statistics: Statistics
+    positions: np.ndarray
+    lengths: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    embed: EmbedConfig
+    validation: Images
+    rest: Mapping[str, np.ndarray] = field(default_factory=dict)
+    conditioning: Conditioning | None = None
+
+    def encode(self, weights: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the latents of networks in the aligned frame, float32 [models, N, d_z]."""
+        standard = standardize(weights, self.layers, self.statistics)
+        tokens = tokenize(standard, self.layers, self.model.shape.d_t)
+        return encode(self.model, tokens, self.positions, self.lengths, self.embed)
+
+    def decode(self, latents: np.ndarray) -> Weights:
+        """Decode latents, as `encode` gives them: detokenize, then undo standardization."""
+        tokens = decode(self.model, latents, self.positions, self.lengths, self.embed)
+        return unstandardize(detokenize(tokens, self.layers), self.layers, self.statistics)
+
+    def complete(self, weights: Mapping[str, np.ndarray], prompt: np.ndarray) -> Weights:
+        """Give networks what no token holds: remaining entries, conditioned running statistics.
+
+        Args:
+            weights: Entry -> float32 [models, ...]; buffers among them are replaced.
+            prompt: The prompt each stands on, int64 [models]; -1 where there is none.
+
+        Returns:
+            Every trained entry and buffer of the architecture.
+
+        Raises:
+            ValueError: If an entry is missing.
+        """
+        shapes = self.architecture.shapes()
+        whole = {name: values for name, values in weights.items() if name in shapes}
+        for name in shapes.keys() - whole.keys():
+            if name not in self.rest:
+                raise ValueError(
+                    f"entry {name} of {self.architecture.name} is in no token and no prompt has "
+                    "it; give prompts, or cut it into tokens (preprocess.batch_norm: affine)"
+                )
+            values = self.rest[name]
+            whole[name] = np.where(
+                (prompt >= 0).reshape(-1, *[1] * (values.ndim - 1)), values[prompt], values.mean(0)
+            ).astype(np.float32)
+        if self.conditioning is None or not has_running_statistics(self.architecture):
+            return whole
+        population = stack(self.architecture, whole)
+        conditioned = condition(self.architecture, population, self.conditioning)
+        return {name: values.numpy() for name, values in conditioned.items()}
+
+    def select(self, weights: Mapping[str, np.ndarray], prompt: np.ndarray, keep: int) -> Samples:
+        """Complete candidates, score them on validation images and keep the best.
+
+        Args:
+            weights: Entry -> float32 [candidates, ...].
+            prompt: int64 [candidates].
+            keep: Models to keep.
+
+        Raises:
+            ValueError: If none is finite.
+        """
+        whole = self.complete(weights, prompt)
+        kept = keep_best(self.architecture, whole, self.validation, keep, prompt=prompt)
+        return best_of([kept], keep)
+
+    def select_decoded(self, latents: np.ndarray, prompt: np.ndarray, keep: int) -> Samples:
+        """The same for candidates as latents [candidates, N, d_z], as many at once as fit."""
+        many = max(1, AT_ONCE // self.architecture.parameter_count())
+        parts = []
+        for start in range(0, len(latents), many):
+            some, own = latents[start : start + many], prompt[start : start + many]
+            whole = self.complete(self.decode(some), own)
+            kept = keep_best(self.architecture, whole, self.validation, keep, some, own)
+            parts.append(kept)
+        return best_of(parts, keep)
