@@ -55,7 +55,8 @@ def compile_zoo(run: Run, config: BenchmarkConfig, source: ZooSource) -> Compile
     if "generate" in config.experiments and (zoo.images is None or zoo.training is None):
         raise UserError(
             f"experiment generate needs the images and the recipe of zoo {source.name}, which was "
-            "trained elsewhere; leave generate out of experiments"
+            "trained elsewhere; name a recipe (trained_like), give images and training, or leave "
+            "generate out of experiments"
         )
     return cut(run, source.name, zoo, config.preprocess, config.windows)
 

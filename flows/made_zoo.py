@@ -49,6 +49,9 @@ def make_zoo(run: Callable[..., Artifact], config: BenchmarkConfig, source: ZooS
         zoo, images, training = found.artifact, found.images, found.training
     elif isinstance(source, IngestConfig):
         zoo = run(ingest_zoo, IngestStage.of(source, config.tracking))
+        training = source.training
+        if source.images is not None:
+            images = run(prepare_images, ImagesStage.of(source.images, config.data))
     else:
         images = run(prepare_images, ImagesStage.of(source.images, config.data))
         training = source.training()

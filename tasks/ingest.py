@@ -29,7 +29,9 @@ class IngestStage(Record):
         """
         where = tracking if _is_experiment(config) else None
         digest = source_digest(config.source, _reader(config, where), config)
-        return cls(ingest=config, tracking=where, digest=digest)
+        # What else is known of its networks changes nothing in them.
+        own = config.model_copy(update={"images": None, "training": None})
+        return cls(ingest=own, tracking=where, digest=digest)
 
 
 @stage("zoo")

@@ -34,6 +34,12 @@ class GenerateConfig(Record):
     )
     conditioning_batch: int = Field(default=128, ge=2, description="images of such a batch")
     finetune_epochs: tuple[int, ...] = Field(default=(1, 5, 25), description="rows of the table")
+    finetune_methods: tuple[str, ...] = Field(
+        default=(), description="methods that are fine-tuned; empty = all of them"
+    )
+    finetune_models: int | None = Field(
+        default=None, ge=1, description="networks of a draw that are fine-tuned at most"
+    )
 
     @model_validator(mode="after")
     def _keep_no_more_than_drawn(self) -> "GenerateConfig":

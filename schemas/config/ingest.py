@@ -1,12 +1,27 @@
 """Configuration of the ingest stage: a zoo that was made elsewhere."""
 
-from pydantic import Field, model_validator
+from typing import Any
 
+from pydantic import ConfigDict, Field, model_validator
+
+from schemas.config.images import ImagesConfig
+from schemas.config.training import TrainingConfig
 from schemas.records import Record
+
+
+def _offer_trained_like(schema: dict[str, Any]) -> None:
+    """Let a schema know the key `trained_like`, which `BenchmarkConfig` replaces."""
+    schema["properties"]["trained_like"] = {
+        "type": "string",
+        "title": "Trained Like",
+        "description": "name of a recipe: what the networks see, and how they were trained",
+    }
 
 
 class IngestConfig(Record):
     """Which networks of a source become a zoo, and what is demanded of them."""
+
+    model_config = ConfigDict(json_schema_extra=_offer_trained_like)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="zoo name")
     source: str = Field(
@@ -42,6 +57,15 @@ class IngestConfig(Record):
     )
     require_metrics: bool | None = Field(
         default=None, description="test accuracy needed; None: if any checkpoint's is known"
+    )
+    images: ImagesConfig | None = Field(
+        default=None,
+        description="what its networks see; needed to generate, and used by the behaviour loss",
+    )
+    training: TrainingConfig | None = Field(
+        default=None,
+        description="how they were trained, and samples are fine-tuned; needed to generate. "
+        "`trained_like: RECIPE` gives both",
     )
     first_epoch: int = Field(default=0, ge=0, description="smallest epoch kept")
     last_epoch: int | None = Field(default=None, ge=0, description="largest epoch kept")

@@ -86,16 +86,34 @@ RECIPES = {
 def with_recipe(zoo: object) -> object:
     """Lay what a mapping says over the recipe that its key `recipe` names.
 
+    A zoo from elsewhere says by `trained_like` what its networks see and how they were trained.
+
     Raises:
         ValueError: If there is no such recipe.
     """
+    if isinstance(zoo, Mapping) and "trained_like" in zoo:
+        return _trained_like(zoo)
     if not isinstance(zoo, Mapping) or "recipe" not in zoo:
         return zoo
-    name = zoo["recipe"]
-    if name not in RECIPES:
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
+    written = _named(zoo["recipe"], "recipe").model_dump(mode="json")
     changes = {key: value for key, value in zoo.items() if key != "recipe"}
-    written = RECIPES[name].model_dump(mode="json")
     if isinstance(changes.get("images"), Mapping):
         changes["images"] = written["images"] | dict(changes["images"])
     return written | changes
+
+
+def _named(name: object, key: str) -> ZooConfig:
+    if name not in RECIPES:
+        raise ValueError(f"{key} must be one of {', '.join(RECIPES)}, got {name!r}")
+    return RECIPES[str(name)]
+
+
+def _trained_like(zoo: Mapping[str, object]) -> dict[str, object]:
+    recipe = _named(zoo["trained_like"], "trained_like")
+    given = {key: value for key, value in zoo.items() if key != "trained_like"}
+    found: dict[str, object] = {}
+    for key, base in (("images", recipe.images), ("training", recipe.training())):
+        changes = given.get(key)
+        written = base.model_dump(mode="json")
+        found[key] = written | dict(changes) if isinstance(changes, Mapping) else written
+    return given | found

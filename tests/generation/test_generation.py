@@ -23,7 +23,7 @@ from sane_core.weights.standardize import identity
 from sane_core.weights.tokens import lengths_of, positions_of
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
-from sane_core.zoo.population.score import score, stack
+from sane_core.zoo.population.score import answers_of, score, stack
 from sane_core.zoo.population.train import train
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
@@ -132,9 +132,7 @@ def test_candidates_of_which_none_is_finite_are_an_error(population, images):
 def test_the_best_of_parts_are_the_best_of_all(population, images):
     together = keep_best(DIGITS_CNN, population, images["validation"], 3)
     halves = [
-        keep_best(
-            DIGITS_CNN, {n: v[half] for n, v in population.items()}, images["validation"], 3
-        )
+        keep_best(DIGITS_CNN, {n: v[half] for n, v in population.items()}, images["validation"], 3)
         for half in (slice(0, 2), slice(2, 6))
     ]
     best = best_of(halves, 3)
@@ -265,8 +263,11 @@ def test_finetuning_reports_every_origin_at_every_epoch(population, images):
         seed=0,
         chunk=5,
     )
-    assert list(tuned["trained"]) == [0, 1, 2]
-    assert tuned["trained"][0].shape == (6,)
+    assert list(tuned["trained"].accuracy) == [0, 1, 2]
+    assert tuned["trained"].accuracy[0].shape == (6,)
     correct, _ = score(DIGITS_CNN, stack(DIGITS_CNN, population), images["test"])
-    np.testing.assert_allclose(tuned["trained"][0], correct.mean(1))
-    assert tuned["trained"][2].mean() > tuned["scratch"][2].mean()
+    np.testing.assert_allclose(tuned["trained"].accuracy[0], correct.mean(1))
+    assert tuned["trained"].accuracy[2].mean() > tuned["scratch"].accuracy[2].mean()
+    answers = answers_of(DIGITS_CNN, stack(DIGITS_CNN, population), images["test"])
+    together = answers.mean(0).argmax(1) == images["test"].labels
+    assert tuned["trained"].ensemble[0] == pytest.approx(together.mean())

@@ -1,6 +1,7 @@
 """Score many members at once on the same images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -80,33 +81,89 @@ def score(
     Returns:
         (correct, loss): bool [members, images] and mean cross-entropy float64 [members].
     """
-    way = way or supported_ways(architecture)[0]
-    numbers = ALONE_NUMBERS if way == "loop" else PASS_NUMBERS
-    batch = batch or max(8, min(256, numbers // activations_of(architecture)))
-    count = len(next(iter(population.values())))
-    where = torch.device(device)
-    population = with_buffers(architecture, population)
-    dtype = next(values.dtype for values in population.values() if values.is_floating_point())
-    batches = Batches(images, where, dtype, flip=False, crop=0)
+    whole = _Scoring(architecture, population, images, batch, members, way, device)
 
-    @torch.no_grad()
-    def run(part: tuple[slice, Way]) -> tuple[np.ndarray, np.ndarray]:
-        group, runs = part
-        mine = {name: values[group].to(where) for name, values in population.items()}
-        correct, loss = [], np.zeros(group.stop - group.start)
-        for start in range(0, len(images.labels), batch):
-            pixels = batches.numbers(batches.pixels[start : start + batch])
-            labels = batches.labels[start : start + batch]
-            outputs = logits(architecture, mine, pixels, members[group], runs)
-            correct.append((outputs.argmax(2) == labels).cpu().numpy())
-            loss += cross_entropy(outputs, labels).double().cpu().numpy() * len(labels)
+    def measure(outputs: Iterator[tuple[torch.Tensor, torch.Tensor]], count: int) -> _Scored:
+        correct, loss = [], np.zeros(count)
+        for answers, labels in outputs:
+            correct.append((answers.argmax(2) == labels).cpu().numpy())
+            loss += cross_entropy(answers, labels).double().cpu().numpy() * len(labels)
         return np.concatenate(correct, axis=1), loss / len(images.labels)
 
-    groups = groups_on(where, architecture, count, batch, way)
-    parts = [(group, WAYS[way](architecture)) for group in groups]
-    scores = on_cores(run, parts) if where.type == "cpu" else [run(part) for part in parts]
-    correct, loss = zip(*scores, strict=True)
+    correct, loss = zip(*whole.each(measure), strict=True)
     return np.concatenate(correct), np.concatenate(loss)
+
+
+def answers_of(
+    architecture: Architecture,
+    population: Mapping[str, torch.Tensor],
+    images: Images,
+    batch: int | None = None,
+    *,
+    members: Sequence[Member] = (),
+    way: str | None = None,
+    device: str = "cpu",
+) -> np.ndarray:
+    """Return every member's logits for the same images, float32 [members, images, classes].
+
+    Arguments are those of `score`.
+    """
+    whole = _Scoring(architecture, population, images, batch, members, way, device)
+
+    def collect(outputs: Iterator[tuple[torch.Tensor, torch.Tensor]], count: int) -> np.ndarray:
+        del count
+        return np.concatenate([answers.float().cpu().numpy() for answers, _ in outputs], axis=1)
+
+    return np.concatenate(whole.each(collect))
+
+
+_Scored = tuple[np.ndarray, np.ndarray]
+Found = TypeVar("Found")
+
+
+class _Scoring:
+    """Members in groups side by side, each of which passes all images batch by batch."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        population: Mapping[str, torch.Tensor],
+        images: Images,
+        batch: int | None,
+        members: Sequence[Member],
+        way: str | None,
+        device: str,
+    ) -> None:
+        self.way = way or supported_ways(architecture)[0]
+        numbers = ALONE_NUMBERS if self.way == "loop" else PASS_NUMBERS
+        self.batch = batch or max(8, min(256, numbers // activations_of(architecture)))
+        self.count = len(next(iter(population.values())))
+        self.where, self.architecture, self.members = torch.device(device), architecture, members
+        self.population = with_buffers(architecture, population)
+        dtype = next(v.dtype for v in self.population.values() if v.is_floating_point())
+        self.batches = Batches(images, self.where, dtype, flip=False, crop=0)
+
+    def each(
+        self, use: Callable[[Iterator[tuple[torch.Tensor, torch.Tensor]], int], Found]
+    ) -> list[Found]:
+        """Return what `use` makes of each group's (logits, labels) by batch, and its size."""
+
+        @torch.no_grad()
+        def run(part: tuple[slice, Way]) -> Found:
+            group, runs = part
+            return use(self._outputs(group, runs), group.stop - group.start)
+
+        groups = groups_on(self.where, self.architecture, self.count, self.batch, self.way)
+        parts = [(group, WAYS[self.way](self.architecture)) for group in groups]
+        return on_cores(run, parts) if self.where.type == "cpu" else [run(part) for part in parts]
+
+    def _outputs(self, group: slice, run: Way) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        mine = {name: values[group].to(self.where) for name, values in self.population.items()}
+        for start in range(0, len(self.batches.labels), self.batch):
+            part = slice(start, start + self.batch)
+            pixels = self.batches.numbers(self.batches.pixels[part])
+            outputs = logits(self.architecture, mine, pixels, self.members[group], run)
+            yield outputs, self.batches.labels[part]
 
 
 def stack(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> Population:
