@@ -30,8 +30,15 @@ def generate(
     model: OpenArtifact,
     zoo: OpenArtifact | None = None,
     baseline: OpenArtifact | None = None,
+    sharpened: OpenArtifact | None = None,
+    sharpened_unlabelled: OpenArtifact | None = None,
 ) -> None:
     """Draw, select, fine-tune and compare (Algorithm 3)."""
+    others = {
+        "global": baseline,
+        "sharpened": sharpened,
+        "sharpened_unlabelled": sharpened_unlabelled,
+    }
     with progress_bar("generate", None, "steps") as bar:
         metrics = generate_from_zoo(
             Sources(
@@ -39,7 +46,7 @@ def generate(
                 tokens.folder,
                 model.folder,
                 zoo.folder if zoo else None,
-                baseline.folder if baseline else None,
+                {name: each.folder for name, each in others.items() if each},
             ),
             config.recipe,
             config.epochs,

@@ -4,24 +4,36 @@ Everything selected is selected on validation images in the same way: `candidate
 `keep` kept. Test images are only ever scored on.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from sane_core.generation.baselines import average, interpolated, with_matched_noise
 from sane_core.generation.candidates import Samples, Weights, keep_best
+from sane_core.generation.distributions.latents import PromptLatents
+from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.generator import Generator
-from sane_core.generation.sample import (
-    bootstrap,
-    bootstrap_prior,
-    subsample,
-    subsample_by_dimension,
-)
+from sane_core.generation.sample import Sampler, sample, sampler_of
 from sane_core.seeding import rng_for
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
 from schemas.config.generate import GenerateConfig
 from schemas.config.training import TrainingConfig
+
+GLOBAL = "global"
+"""Name of the decoder with one latent per model."""
+RECONSTRUCTIONS = {
+    "sane": "reconstruction",
+    GLOBAL: "global_reconstruction",
+    "sharpened": "sharpened_reconstruction",
+    "sharpened_unlabelled": "sharpened_unlabelled_reconstruction",
+}
+"""Decoder -> the method of its plain reconstructions of the prompts."""
+UNSELECTED = ("prompts", *RECONSTRUCTIONS.values())
+"""Methods that report all their models, and fine-tune as many as there are samples."""
+ONCE = (*UNSELECTED, "prompts_selected", "best_prompt", "average")
+"""Methods that do not depend on the draw: they count once."""
 
 
 @dataclass(frozen=True)
@@ -30,121 +42,174 @@ class Prompts:
 
     Attributes:
         weights: Entry -> float32 [prompts, ...], aligned, raw; buffers too.
-        latents: float32 [prompts, N, d_z].
         validation_accuracy: float64 [prompts].
     """
 
     weights: Weights
-    latents: np.ndarray
     validation_accuracy: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.validation_accuracy)
 
-def embed_prompts(generator: Generator, weights: Weights) -> Prompts:
-    """Embed prompt examples and score them on validation images.
+
+@dataclass(frozen=True)
+class Decoder:
+    """A trained autoencoder, and the prompts as it sees them."""
+
+    generator: Generator
+    prompts: PromptLatents
+
+
+Method = Callable[[np.random.Generator], Samples]
+
+
+def score_prompts(generator: Generator, weights: Weights) -> Prompts:
+    """Score prompt examples on validation images.
 
     Args:
-        generator: Trained SANE for the prompts' architecture.
+        generator: For the prompts' architecture.
         weights: Entry -> float32 [prompts, ...], aligned, raw; buffers too.
+
+    Raises:
+        ValueError: If a prompt is not finite.
     """
-    scored = keep_best(
-        generator.architecture, weights, generator.validation, len(next(iter(weights.values())))
-    )
-    return Prompts(weights, generator.encode(weights), scored.candidate_accuracy)
+    count = len(next(iter(weights.values())))
+    scored = keep_best(generator.architecture, weights, generator.validation, count)
+    if scored.broken:
+        raise ValueError(
+            f"prompts must be finite in weights and answers, got {scored.broken} of {count} that "
+            "are not; leave them out"
+        )
+    return Prompts(weights, scored.candidate_accuracy)
+
+
+def embed_prompts(generator: Generator, prompts: Prompts) -> PromptLatents:
+    """Embed prompt examples (Algorithm 2)."""
+    latents = generator.encode(prompts.weights)
+    return PromptLatents(latents, generator.mean, generator.scale, prompts.validation_accuracy)
 
 
 def draw_all(
-    generator: Generator,
+    decoders: Mapping[str, Decoder],
     prompts: Prompts,
     recipe: TrainingConfig,
     config: GenerateConfig,
     seed: int,
     repeat: int,
-    baseline: Generator | None = None,
 ) -> dict[str, Samples]:
     """Draw every method's models once.
 
     Args:
-        generator: Trained SANE.
+        decoders: `sane`, and what else there is: `global`, `sharpened`, `sharpened_unlabelled`.
         prompts: Prompt examples.
         recipe: How the zoo's networks start.
-        config: Candidates, keep, bandwidth, rounds.
+        config: Samplers, candidates, keep, bandwidth.
         seed: The run's seed.
         repeat: Number of the independent draw.
-        baseline: Trained autoencoder with one latent per model, if there is one.
 
     Returns:
-        Method -> models: sub, kde30, boot, gauss; prompts and reconstruction (all of them, in
-        random order), prompts_selected, best_prompt, noise (as far from its prompt as the SUB
-        sample), interpolation, average, scratch; global_kde30 and global_reconstruction of the
-        baseline.
+        Method -> models: every sampler; prompts and reconstructions (all of them, in random
+        order), prompts_selected, best_prompt, noise (as far from its prompt as a SUB sample),
+        interpolation, average, scratch; global_kde30 of the decoder with one latent per model.
     """
-    draw = (config.candidates, config.keep, config.bandwidth)
+    methods = _samplers(decoders, config, seed) | _baselines(decoders, prompts, config)
+    drawn = {name: draw(rng_for(seed, "generate", name, repeat)) for name, draw in methods.items()}
+    return drawn | {"scratch": _scratch(decoders["sane"].generator, recipe, config, seed, repeat)}
 
-    def rng(method: str) -> np.random.Generator:
-        return rng_for(seed, "generate", method, repeat)
 
-    def select(weights: Weights, keep: int) -> Samples:
-        count = len(next(iter(weights.values())))
-        return generator.select(weights, np.full(count, -1), keep)
+def _samplers(
+    decoders: Mapping[str, Decoder], config: GenerateConfig, seed: int
+) -> dict[str, Method]:
+    """Return the samplers whose decoder there is."""
 
-    def as_they_are(weights: Weights, keep: int) -> Samples:
-        return keep_best(generator.architecture, weights, generator.validation, keep)
-
-    best_third = _best_third(prompts)
-    latents = prompts.latents
-    methods = {
-        "sub": subsample(generator, latents, *draw, rng("sub")),
-        "kde30": subsample(generator, latents[best_third], *draw, rng("kde30"), best_third),
-        "boot": bootstrap(generator, latents, *draw, config.bootstrap_rounds, rng("boot")),
-        "gauss": bootstrap_prior(generator, *draw, config.bootstrap_rounds, rng("gauss")),
-    }
-    methods["noise"] = select(_matched_noise(generator, prompts, config, rng("noise")), config.keep)
-    mixed = interpolated(prompts.weights, 0.25, config.candidates, rng("interpolation"))
-    methods["interpolation"] = select(mixed, config.keep)
-    shuffled = rng("prompts").permutation(len(latents))
-    methods["prompts"] = _unselected(prompts.weights, shuffled, generator)
-    methods["prompts_selected"] = as_they_are(prompts.weights, config.keep)
-    methods["best_prompt"] = as_they_are(prompts.weights, 1)
-    methods["average"] = select(average(prompts.weights), 1)
-    decoded = generator.complete(generator.decode(latents), np.arange(len(latents)))
-    methods["reconstruction"] = _unselected(decoded, shuffled, generator)
-    if baseline:
-        own = embed_prompts(baseline, prompts.weights).latents
-        methods["global_kde30"] = subsample_by_dimension(
-            baseline, own[best_third], *draw, rng("global_kde30")
+    def of(decoder: Decoder, sampler: Sampler) -> Method:
+        return lambda rng: sample(
+            decoder.generator, decoder.prompts, sampler, config.candidates, config.keep, rng
         )
-        decoded = baseline.complete(baseline.decode(own), np.arange(len(own)))
-        methods["global_reconstruction"] = _unselected(decoded, shuffled, generator)
-    runs = [-1 - repeat * config.keep - i for i in range(config.keep)]
-    fresh = members_of(recipe, runs, seed)
-    start = initialize(generator.architecture, fresh, seed, recipe.initial_bias)
-    methods["scratch"] = as_they_are(
-        {name: values.numpy() for name, values in start.items()}, config.keep
-    )
+
+    methods = {}
+    for each in config.samplers:
+        decoder = decoders.get(each.decoder)
+        if decoder:
+            settled = sampler_of(each, config, decoder.generator, decoder.prompts, seed)
+            methods[each.name] = of(decoder, settled)
+    if GLOBAL in decoders:
+        # As the earlier hyper-representations were sampled: per dimension, of the best prompts.
+        best = Sampler("by_dimension", config.bandwidth)
+        decoder = decoders[GLOBAL]
+        ranked = np.argsort(-np.asarray(decoder.prompts.validation_accuracy), kind="stable")
+        third = decoder.prompts.only(ranked[: max(1, round(0.3 * len(ranked)))])
+        methods["global_kde30"] = of(Decoder(decoder.generator, third), best)
     return methods
 
 
-def _best_third(prompts: Prompts) -> np.ndarray:
-    """Return which 30 % of the prompts are the best on validation images."""
-    ranked = np.argsort(-prompts.validation_accuracy, kind="stable")
-    return ranked[: max(1, round(0.3 * len(ranked)))]
+def _baselines(
+    decoders: Mapping[str, Decoder], prompts: Prompts, config: GenerateConfig
+) -> dict[str, Method]:
+    generator = decoders["sane"].generator
+    weights, candidates, keep = prompts.weights, config.candidates, config.keep
+    everything = np.arange(len(prompts))
+
+    def select(models: Weights, keep: int) -> Samples:
+        count = len(next(iter(models.values())))
+        return generator.select(models, np.full(count, -1), keep)
+
+    def as_they_are(keep: int) -> Samples:
+        return keep_best(generator.architecture, weights, generator.validation, keep)
+
+    def reconstructed(decoder: Decoder) -> Method:
+        own = decoder.generator
+        decoded = own.complete(own.decode(decoder.prompts.latents), everything)
+        return lambda rng: _unselected(decoded, generator, rng)
+
+    methods: dict[str, Method] = {
+        "prompts": lambda rng: _unselected(weights, generator, rng),
+        "prompts_selected": lambda _: as_they_are(keep),
+        "best_prompt": lambda _: as_they_are(1),
+        "noise": lambda rng: select(_matched_noise(decoders["sane"], prompts, config, rng), keep),
+        "interpolation": lambda rng: select(interpolated(weights, 0.25, candidates, rng), keep),
+        "average": lambda _: select(average(weights), 1),
+    }
+    return methods | {
+        RECONSTRUCTIONS[name]: reconstructed(decoder) for name, decoder in decoders.items()
+    }
 
 
-def _unselected(weights: Weights, order: np.ndarray, generator: Generator) -> Samples:
-    """Keep all models, in this order."""
+def _scratch(
+    generator: Generator, recipe: TrainingConfig, config: GenerateConfig, seed: int, repeat: int
+) -> Samples:
+    """Draw new networks as the zoo's own were drawn."""
+    runs = [-1 - repeat * config.keep - i for i in range(config.keep)]
+    start = initialize(
+        generator.architecture, members_of(recipe, runs, seed), seed, recipe.initial_bias
+    )
+    weights = {name: values.numpy() for name, values in start.items()}
+    return keep_best(generator.architecture, weights, generator.validation, config.keep)
+
+
+def _unselected(weights: Weights, generator: Generator, rng: np.random.Generator) -> Samples:
+    """Keep all models, in random order."""
+    order = rng.permutation(len(next(iter(weights.values()))))
     everything = {name: values[order] for name, values in weights.items()}
     scored = keep_best(generator.architecture, everything, generator.validation, len(order))
     accuracy, nothing = scored.candidate_accuracy, np.full(len(order), np.nan)
-    return Samples(everything, scored.latents, np.full(len(order), -1), accuracy, nothing, accuracy)
+    return Samples(
+        weights=everything,
+        latents=np.empty((0, 0, 0), np.float32),
+        prompt=order,
+        validation_accuracy=accuracy,
+        validation_loss=nothing,
+        candidate_accuracy=accuracy,
+        broken=scored.broken,
+    )
 
 
 def _matched_noise(
-    generator: Generator, prompts: Prompts, config: GenerateConfig, rng: np.random.Generator
+    decoder: Decoder, prompts: Prompts, config: GenerateConfig, rng: np.random.Generator
 ) -> Weights:
     """Draw SUB candidates, and put noise on each one's own prompt at the candidate's distance."""
-    everything = subsample(
-        generator, prompts.latents, config.candidates, config.candidates, config.bandwidth, rng
-    )
-    return with_matched_noise(
-        prompts.weights, everything.weights, everything.prompt, generator.layers, rng
-    )
+    draw = DISTRIBUTIONS["shared_noise"]
+    drawn = draw(decoder.prompts, config.candidates, config.bandwidth, rng)
+    decoded = decoder.generator.decode(drawn.latents)
+    layers = decoder.generator.layers
+    return with_matched_noise(prompts.weights, decoded, drawn.prompt, layers, rng)

@@ -4,16 +4,16 @@ A point is the mean over the models kept (by validation accuracy) in one draw; t
 independent draws is the interval. Further up and further left is better.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from sane_core.generation.baselines import interpolated, with_noise
 from sane_core.generation.candidates import Samples, Weights
-from sane_core.generation.generator import Generator
+from sane_core.generation.compare import Decoder, Prompts
 from sane_core.generation.novelty import error_overlap
-from sane_core.generation.sample import subsample
+from sane_core.generation.sample import Sampler, sample
 from sane_core.images.images import Images
 from sane_core.seeding import rng_for
 from sane_core.zoo.population.score import score, stack
@@ -25,8 +25,8 @@ class FrontPoint:
     """One draw of one sampler at one setting.
 
     Attributes:
-        sampler: "sane", "noise" or "interpolation".
-        knob: Bandwidth, noise size or mixing share.
+        sampler: Name of a sampler, "noise" or "interpolation".
+        knob: Spread (bandwidth), noise size or mixing share.
         seed: Number of the draw.
         accuracy: Mean test accuracy of the kept models.
         overlap: Mean over the kept models of the largest error overlap with any training model.
@@ -42,63 +42,85 @@ class FrontPoint:
 
 
 def sweep(
-    generator: Generator,
-    latents: np.ndarray,
-    prompts: Weights,
+    decoders: Mapping[str, Decoder],
+    prompts: Prompts,
     test: Images,
     training_wrong: np.ndarray,
     config: GenerateConfig,
     seed: int,
     on_point: Callable[[], None] | None = None,
 ) -> list[FrontPoint]:
-    """Sweep SANE's bandwidth, the size of weight noise, and the share of interpolation.
+    """Sweep the spread of every sampler, the size of weight noise, the share of interpolation.
 
     Args:
-        generator: Decoder and validation images.
-        latents: The prompts' latents [prompts, N, d_z].
-        prompts: The prompts' weights, entry -> [prompts, ...].
+        decoders: `sane`, and what else there is.
+        prompts: Prompt examples.
         test: Test images (reported, never selected on).
         training_wrong: bool [training models, test images].
         config: Sweeps, candidates, keep, seeds.
         seed: The run's seed.
         on_point: Called after every point.
     """
-    layers = generator.layers
-
-    def select(weights: Weights) -> Samples:
-        return generator.select(weights, np.full(config.candidates, -1), config.keep)
-
-    def sane(knob: float, rng: np.random.Generator) -> Samples:
-        return subsample(generator, latents, config.candidates, config.keep, knob, rng)
-
-    def noise(knob: float, rng: np.random.Generator) -> Samples:
-        return select(with_noise(prompts, layers, knob, config.candidates, rng))
-
-    def interpolation(knob: float, rng: np.random.Generator) -> Samples:
-        return select(interpolated(prompts, knob, config.candidates, rng))
-
+    architecture = decoders["sane"].generator.architecture
     points = []
-    for sampler, draw, knobs in (
-        ("sane", sane, config.bandwidths),
-        ("noise", noise, config.noise_sizes),
-        ("interpolation", interpolation, config.interpolations),
-    ):
+    for sampler, draw, knobs in _swept(decoders, prompts, config):
         for knob in knobs:
             for repeat in range(config.seeds):
                 samples = draw(knob, rng_for(seed, "front", sampler, knob, repeat))
-                correct, _ = score(
-                    generator.architecture, stack(generator.architecture, samples.weights), test
-                )
+                correct, _ = score(architecture, stack(architecture, samples.weights), test)
+                overlap = error_overlap(~correct, training_wrong).mean()
+                candidates = samples.candidate_accuracy.mean()
+                accuracy = float(correct.mean())
                 points.append(
-                    FrontPoint(
-                        sampler,
-                        knob,
-                        repeat,
-                        float(correct.mean()),
-                        float(error_overlap(~correct, training_wrong).mean()),
-                        float(samples.candidate_accuracy.mean()),
-                    )
+                    FrontPoint(sampler, knob, repeat, accuracy, float(overlap), float(candidates))
                 )
                 if on_point:
                     on_point()
     return points
+
+
+def points_of(decoders: Collection[str], config: GenerateConfig) -> int:
+    """Return how many points `sweep` has."""
+    swept = [each for each in config.samplers if each.decoder in decoders]
+    knobs = [*config.noise_sizes, *config.interpolations]
+    return config.seeds * (len(knobs) + sum(len(each.sweep) for each in swept))
+
+
+Draw = Callable[[float, np.random.Generator], Samples]
+
+
+def _swept(
+    decoders: Mapping[str, Decoder], prompts: Prompts, config: GenerateConfig
+) -> list[tuple[str, Draw, tuple[float, ...]]]:
+    """Return (name, draws by knob, knobs) of everything that is swept."""
+    generator, weights, keep = decoders["sane"].generator, prompts.weights, config.keep
+
+    def select(models: Weights) -> Samples:
+        return generator.select(models, np.full(config.candidates, -1), keep)
+
+    def noise(knob: float, rng: np.random.Generator) -> Samples:
+        return select(with_noise(weights, generator.layers, knob, config.candidates, rng))
+
+    def interpolation(knob: float, rng: np.random.Generator) -> Samples:
+        return select(interpolated(weights, knob, config.candidates, rng))
+
+    def of(decoder: Decoder, distribution: str) -> Draw:
+        return lambda knob, rng: sample(
+            decoder.generator,
+            decoder.prompts,
+            Sampler(distribution, knob),
+            config.candidates,
+            keep,
+            rng,
+        )
+
+    samplers = [
+        (each.name, of(decoders[each.decoder], each.distribution), each.sweep)
+        for each in config.samplers
+        if each.decoder in decoders and each.sweep
+    ]
+    return [
+        *samplers,
+        ("noise", noise, config.noise_sizes),
+        ("interpolation", interpolation, config.interpolations),
+    ]

@@ -1,18 +1,27 @@
 """What generation from a zoo starts from: a decoder, prompt examples, and the training networks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from sane_core.architectures.architecture import Architecture
 from sane_core.architectures.registry import architecture_named
 from sane_core.embedding.device import on_gpu
 from sane_core.embedding.embed import encode, whole_models
 from sane_core.generation.batch_norm import Conditioning
 from sane_core.generation.candidates import Weights
-from sane_core.generation.compare import Prompts, embed_prompts
+from sane_core.generation.compare import (
+    GLOBAL,
+    Decoder,
+    Prompts,
+    embed_prompts,
+    score_prompts,
+)
+from sane_core.generation.distributions.flow import fit_flow
+from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.generator import Generator
 from sane_core.images.files import read_images
 from sane_core.images.images import Images
@@ -36,15 +45,16 @@ class Sources:
         tokens: Of the stage `tokens`.
         model: Of the stage `model`.
         zoo: Of the stage `zoo`: needed where networks have entries that are in no token.
-        baseline: Of the stage `model`, of an autoencoder with one latent per model; its samples
-            are the method `global_kde30`.
+        others: Other decoders, folders as of the stage `model`: `global`, an autoencoder with one
+            latent per model, whose samples are the method `global_kde30`; `sharpened` and
+            `sharpened_unlabelled`.
     """
 
     images: Path
     tokens: Path
     model: Path
     zoo: Path | None = None
-    baseline: Path | None = None
+    others: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,19 +63,22 @@ class Material:
 
     Attributes:
         images: Parts `train`, `validation` and `test`.
-        generator: Trained SANE.
+        decoders: `sane`, and what else there is, with the prompts as each sees them.
         prompts: Prompt examples.
         trained: The training networks, entry -> float32 [training networks, ...], aligned.
         wrong: Where they err, bool [training networks, test images].
-        baseline: Trained autoencoder with one latent per model, if there is one.
     """
 
     images: dict[str, Images]
-    generator: Generator
+    decoders: dict[str, Decoder]
     prompts: Prompts
     trained: Weights
     wrong: np.ndarray
-    baseline: Generator | None
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of all networks."""
+        return self.decoders["sane"].generator.architecture
 
 
 def open_material(
@@ -96,16 +109,27 @@ def open_material(
     )
     weights = networks_of(sources, generator, examples)
     generator = _with_rest(generator, weights)
-    trained = networks_of(sources, generator, training)
-    wrong, _ = score(generator.architecture, stack(generator.architecture, trained), parts["test"])
-    other = None
-    if sources.baseline:
-        whole = Sources(sources.images, sources.tokens, sources.baseline, sources.zoo)
-        other = prepare(whole, training, parts["validation"], whole_models(embed), conditioning)
+    prompts = score_prompts(generator, weights)
+    decoders = {"sane": Decoder(generator, embed_prompts(generator, prompts))}
+    for name, folder in sources.others.items():
+        whole = whole_models(embed) if name == GLOBAL else embed
+        other = prepare(
+            replace(sources, model=folder), training, parts["validation"], whole, conditioning
+        )
         other = _with_rest(other, weights)
-    return Material(
-        parts, generator, embed_prompts(generator, weights), trained, ~wrong, baseline=other
+        decoders[name] = Decoder(other, embed_prompts(other, prompts))
+    if any(sampler.distribution == "flow" for sampler in config.samplers):
+        decoders = {
+            name: replace(each, prompts=_with_flow(each, training, config, seed))
+            if name != GLOBAL
+            else each
+            for name, each in decoders.items()
+        }
+    trained = networks_of(sources, generator, training)
+    correct, _ = score(
+        generator.architecture, stack(generator.architecture, trained), parts["test"]
     )
+    return Material(parts, decoders, prompts, trained, ~correct)
 
 
 def prepare(
@@ -161,6 +185,19 @@ def networks_of(sources: Sources, generator: Generator, tokens: TokenSet) -> Wei
     return weights | read_others(
         sources.zoo, sources.tokens, generator.architecture, layers, tokens.runs, tokens.epochs
     )
+
+
+def _with_flow(
+    decoder: Decoder, training: TokenSet, config: GenerateConfig, seed: int
+) -> PromptLatents:
+    """Fit a flow to the latents of the training networks at the prompts' epoch."""
+    chosen = training.epochs == config.prompt_epoch
+    of = chosen if chosen.sum() > 1 else np.full(len(training), True)
+    generator = decoder.generator
+    latents = encode(
+        generator.model, training.values[of], training.positions, training.lengths, generator.embed
+    )
+    return replace(decoder.prompts, flow=fit_flow(latents, config.flow, seed_for(seed, "flow")))
 
 
 def _with_rest(generator: Generator, prompts: Weights) -> Generator:

@@ -1,107 +1,114 @@
 """Sample models (Algorithm 3): draw latents, decode, score on validation images, keep the best.
 
-SUB draws once. BOOT takes the kept latents as the next round's prompts and draws again with fresh
-noise; GAUSS does the same from a prior instead of prompts. Nothing here sees test images.
+SUB draws once. With more rounds (BOOT) the kept latents are the next prompts: the distribution is
+estimated anew and drawn from with fresh noise. What begins without prompts (GAUSS) goes on as a KDE
+around what it kept. Nothing here sees test images.
+
+Differs from the published code, whose bootstrapping returned unsorted models: the kept ones are.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from sane_core.embedding.embed import has_one_latent
 from sane_core.generation.candidates import Samples
-from sane_core.generation.distributions.kde import sample_kde, sample_kde_by_dimension
-from sane_core.generation.distributions.prior import sample_prior
+from sane_core.generation.distributions.bandwidth import choose, scott
+from sane_core.generation.distributions.latents import PromptLatents
+from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.generator import Generator
+from sane_core.seeding import rng_for
+from schemas.config.generate import GenerateConfig
+from schemas.config.samplers import KDES, SamplerConfig
+
+AGAIN = {"kde30": "shared_noise", "gauss": "shared_noise", "pca_gaussian": "shared_noise"}
+"""Distribution -> what later rounds draw from; others go on as they began."""
 
 
-def subsample(
-    generator: Generator,
-    prompts: np.ndarray,
-    candidates: int,
-    keep: int,
-    bandwidth: float,
-    rng: np.random.Generator,
-    origin: np.ndarray | None = None,
-) -> Samples:
-    """SUB: draw many around the prompts, keep the best (paper §2, "subsampling").
+@dataclass(frozen=True)
+class Sampler:
+    """A distribution with its spread.
 
-    Args:
-        generator: Decoder and validation images.
-        prompts: Latents [prompts, N, d_z].
-        candidates: Samples to draw.
-        keep: Samples to keep.
-        bandwidth: h of the density, in training standard deviations.
-        rng: Source of the draw.
-        origin: Which prompt example each of the prompts stands on, where these are samples
-            themselves; int64 [prompts].
+    Attributes:
+        distribution: Key of `DISTRIBUTIONS`.
+        spread: Of the first round.
+        rounds: Draws, >= 1.
+        bandwidth: h of the rounds after a first one that was no KDE.
     """
-    latents, index = sample_kde(prompts, candidates, bandwidth, generator.scale, rng)
-    return generator.select_decoded(latents, index if origin is None else origin[index], keep)
+
+    distribution: str = "shared_noise"
+    spread: float = 0.05
+    rounds: int = 1
+    bandwidth: float = 0.05
 
 
-def subsample_by_dimension(
+def sample(
     generator: Generator,
-    prompts: np.ndarray,
+    prompts: PromptLatents,
+    sampler: Sampler,
     candidates: int,
     keep: int,
-    bandwidth: float,
     rng: np.random.Generator,
 ) -> Samples:
-    """Draw from the density of each latent dimension, keep the best; arguments as `subsample`."""
-    latents = sample_kde_by_dimension(prompts, candidates, bandwidth, generator.scale, rng)
-    return generator.select_decoded(latents, np.full(candidates, -1), keep)
-
-
-def bootstrap(
-    generator: Generator,
-    prompts: np.ndarray,
-    candidates: int,
-    keep: int,
-    bandwidth: float,
-    rounds: int,
-    rng: np.random.Generator,
-) -> Samples:
-    """BOOT: subsample, then take the kept latents as prompts and subsample again.
-
-    Differs from the published code, which returned unsorted models: the kept ones are returned.
+    """Draw candidates, keep the best; with more rounds, draw again around those.
 
     Args:
         generator: Decoder and validation images.
-        prompts: Latents [prompts, N, d_z] of the first round.
-        candidates: Samples per round.
+        prompts: Latents of the prompt examples; there may be none for `gauss` and `flow`.
+        sampler: What to draw from.
+        candidates: Samples drawn per round.
         keep: Samples kept per round.
-        bandwidth: h, in training standard deviations.
-        rounds: Rounds, >= 1.
         rng: Source of every draw.
+
+    Returns:
+        The kept of the last round; each stands on the prompt example of the first round that it
+        descends from.
+
+    Raises:
+        ValueError: If the distribution cannot be drawn from these prompts, or no candidate of a
+            round is finite.
     """
-    samples = subsample(generator, prompts, candidates, keep, bandwidth, rng)
-    return _again(generator, samples, candidates, keep, bandwidth, rounds - 1, rng)
+    drawn = DISTRIBUTIONS[sampler.distribution](prompts, candidates, sampler.spread, rng)
+    kept = generator.select_decoded(drawn.latents, drawn.prompt, keep)
+    name = AGAIN.get(sampler.distribution, sampler.distribution)
+    spread = sampler.spread if sampler.distribution in KDES else sampler.bandwidth
+    for _ in range(sampler.rounds - 1):
+        around = PromptLatents(kept.latents, prompts.mean, prompts.scale, flow=prompts.flow)
+        drawn = DISTRIBUTIONS[name](around, candidates, spread, rng)
+        origin = np.where(drawn.prompt >= 0, kept.prompt[drawn.prompt], -1)
+        kept = generator.select_decoded(drawn.latents, origin, keep)
+    return kept
 
 
-def bootstrap_prior(
+def sampler_of(
+    sampler: SamplerConfig,
+    config: GenerateConfig,
     generator: Generator,
-    candidates: int,
-    keep: int,
-    bandwidth: float,
-    rounds: int,
-    rng: np.random.Generator,
-) -> Samples:
-    """GAUSS: as `bootstrap`, from candidates drawn from the prior instead of prompts."""
-    count = 1 if has_one_latent(generator.model) else len(generator.positions)
-    latents = sample_prior(count, candidates, generator.mean, generator.scale, rng)
-    samples = generator.select_decoded(latents, np.full(candidates, -1), keep)
-    return _again(generator, samples, candidates, keep, bandwidth, rounds - 1, rng)
+    prompts: PromptLatents,
+    seed: int,
+) -> Sampler:
+    """Settle how far a configured sampler spreads.
 
+    Args:
+        sampler: Its configuration.
+        config: Bandwidths, candidates and models kept.
+        generator: Decoder and validation images.
+        prompts: Latents of the prompt examples.
+        seed: Source of the draws that a bandwidth is chosen by.
+    """
 
-def _again(
-    generator: Generator,
-    samples: Samples,
-    candidates: int,
-    keep: int,
-    bandwidth: float,
-    rounds: int,
-    rng: np.random.Generator,
-) -> Samples:
-    draw = (candidates, keep, bandwidth, rng)
-    for _ in range(rounds):
-        samples = subsample(generator, samples.latents, *draw, samples.prompt)
-    return samples
+    def with_spread(spread: float) -> Sampler:
+        return Sampler(sampler.distribution, spread, sampler.rounds, config.bandwidth)
+
+    def score(spread: float) -> float:
+        rng = rng_for(seed, "bandwidth", sampler.name, spread)
+        once = Sampler(sampler.distribution, spread)
+        kept = sample(generator, prompts, once, config.candidates, config.keep, rng)
+        return float(kept.validation_accuracy.mean())
+
+    if sampler.spread == "scott":
+        return with_spread(scott(prompts, sampler.distribution))
+    if sampler.spread == "validation":
+        return with_spread(choose(config.bandwidths, score))
+    if sampler.spread is None:
+        return with_spread(config.bandwidth if sampler.distribution in KDES else 1.0)
+    return with_spread(float(sampler.spread))

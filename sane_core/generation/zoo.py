@@ -8,9 +8,9 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from sane_core.generation.candidates import Samples, Weights
-from sane_core.generation.compare import draw_all
+from sane_core.generation.compare import ONCE, draw_all
 from sane_core.generation.finetune import epochs_of_chunks, finetune
-from sane_core.generation.front import FrontPoint, sweep
+from sane_core.generation.front import FrontPoint, points_of, sweep
 from sane_core.generation.material import Material, Sources, open_material
 from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
 from sane_core.generation.rows import (
@@ -28,10 +28,6 @@ from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.training import TrainingConfig
 
-UNSELECTED = ("prompts", "reconstruction", "global_reconstruction")
-"""Methods that report all their models at epoch 0, and fine-tune as many as there are samples."""
-ONCE = (*UNSELECTED, "prompts_selected", "best_prompt", "average")
-"""Methods that do not depend on the draw: they count once."""
 Draws = list[dict[str, Samples]]
 """Method -> what was kept, of every draw."""
 AT_ONCE = 50
@@ -48,7 +44,7 @@ def generate_from_zoo(
     folder: Path,
     on_step: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
-    """Draw, score, fine-tune and sweep; write the tables and the kept SUB samples.
+    """Draw, score, fine-tune and sweep; write the tables and the first sampler's kept samples.
 
     Args:
         sources: Folders of the stages that this one reads.
@@ -66,9 +62,8 @@ def generate_from_zoo(
         Metrics `generation.*` and `front.*`.
     """
     given = open_material(sources, epochs, config, embed, seed)
-    generator, prompts, test = given.generator, given.prompts, given.images["test"]
     steps = count()
-    total = config.seeds  # until it is known how many models are fine-tuned
+    total = config.seeds + points_of(given.decoders, config)
 
     def advance() -> None:
         if on_step:
@@ -76,32 +71,30 @@ def generate_from_zoo(
 
     draws: Draws = []
     for repeat in range(config.seeds):
-        draws.append(draw_all(generator, prompts, recipe, config, seed, repeat, given.baseline))
+        draws.append(draw_all(given.decoders, given.prompts, recipe, config, seed, repeat))
         advance()
     accuracy, summary = _score(given, draws)
     starts = _starts(draws, config)
     models = sum(len(next(iter(weights.values()))) for weights in starts.values())
-    points = len((*config.bandwidths, *config.noise_sizes, *config.interpolations))
-    tuning = epochs_of_chunks(models, config.finetune_epochs, AT_ONCE)
-    total = config.seeds * (1 + points) + tuning
+    total += epochs_of_chunks(models, config.finetune_epochs, AT_ONCE)
     tuned, ensembles = _finetune(given, starts, recipe, config, seed, advance)
     accuracy += tuned
-    front = sweep(
-        generator, prompts.latents, prompts.weights, test, given.wrong, config, seed, advance
-    )
+    test = given.images["test"]
+    front = sweep(given.decoders, given.prompts, test, given.wrong, config, seed, advance)
 
     write_rows(folder / "accuracy.parquet", Accuracy, accuracy)
     write_rows(folder / "samples.parquet", Summary, summary)
     write_rows(folder / "ensembles.parquet", Ensemble, ensembles)
     write_rows(folder / "front.parquet", FrontPoint, front)
-    _write_samples(folder / "samples", draws[0]["sub"].weights)
+    first = config.samplers[0].name
+    _write_samples(folder / "samples", first, draws[0][first].weights)
     metrics = accuracy_metrics(accuracy) | ensemble_metrics(ensembles)
     return metrics | summary_metrics(summary) | front_metrics(front)
 
 
 def _score(given: Material, draws: Draws) -> tuple[list[Accuracy], list[Summary]]:
     """Score every model of every draw on test images; methods that draw nothing count once."""
-    architecture, test = given.generator.architecture, given.images["test"]
+    architecture, test = given.architecture, given.images["test"]
     accuracy: list[Accuracy] = []
     summary: list[Summary] = []
     for repeat, methods in enumerate(draws):
@@ -158,7 +151,7 @@ def _finetune(
     if not starts:
         return [], []
     tuned = finetune(
-        given.generator.architecture,
+        given.architecture,
         starts,
         given.images,
         recipe,
@@ -181,11 +174,11 @@ def _finetune(
     return rows, ensembles
 
 
-def _write_samples(folder: Path, weights: Weights) -> None:
+def _write_samples(folder: Path, name: str, weights: Weights) -> None:
     """Write each sample as a safetensors state dict of the plain module."""
     folder.mkdir()
     for i in range(len(next(iter(weights.values())))):
         save_file(
             {name: np.ascontiguousarray(values[i]) for name, values in weights.items()},
-            folder / f"sub-{i:03d}.safetensors",
+            folder / f"{name}-{i:03d}.safetensors",
         )

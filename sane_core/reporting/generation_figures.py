@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sane_core.reporting.canvas import INK, annotate, canvas, entitle, legend, legend_below, percent
 from sane_core.reporting.names import METHODS, SAMPLERS, in_order, name_of
 
-KNOB_OFFSETS = {"sane": (-15, 8), "noise": (-15, 8), "interpolation": (13, -10)}
+KNOB_OFFSETS = {"sub": (-15, 8), "noise": (-15, 8), "interpolation": (13, -10)}
 """Where a knob's value stands beside its point, in points: curves lie close to each other."""
 MARKS = (("*", 13), ("D", 8), ("X", 9), ("P", 9))
 """Shape and size of the marks of references."""

@@ -80,7 +80,7 @@ METHODS = {
 }
 
 SAMPLERS = {
-    "sane": Name("SANE SUB, bandwidth swept", BLUE, True),
+    "sub": Name("SANE SUB, bandwidth swept", BLUE, True),
     "noise": Name("noise on weights, size swept", RED),
     "interpolation": Name("interpolation, share swept", GREEN),
 }

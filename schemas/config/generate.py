@@ -2,7 +2,25 @@
 
 from pydantic import Field, model_validator
 
+from schemas.config.flow import FlowConfig
+from schemas.config.samplers import DEFAULT_SAMPLERS, SamplerConfig
 from schemas.records import Record
+
+BASELINES = (
+    "prompts",
+    "prompts_selected",
+    "best_prompt",
+    "noise",
+    "interpolation",
+    "average",
+    "reconstruction",
+    "scratch",
+    "global_kde30",
+    "global_reconstruction",
+    "sharpened_reconstruction",
+    "sharpened_unlabelled_reconstruction",
+)
+"""Methods that are compared with whatever the samplers are."""
 
 
 class GenerateConfig(Record):
@@ -15,10 +33,15 @@ class GenerateConfig(Record):
     candidates: int = Field(default=200, ge=1, description="samples drawn and scored")
     keep: int = Field(default=10, ge=1, description="samples kept by validation accuracy")
     bandwidth: float = Field(default=0.05, gt=0, description="h, in std of the training latents")
-    bootstrap_rounds: int = Field(default=3, ge=1, description="rounds of BOOT and GAUSS")
-    bandwidths: tuple[float, ...] = Field(
-        default=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7), description="swept for the accuracy-novelty front"
+    samplers: tuple[SamplerConfig, ...] = Field(
+        default=DEFAULT_SAMPLERS, min_length=1, description="ways to draw latents, side by side"
     )
+    bandwidths: tuple[float, ...] = Field(
+        default=(0.02, 0.05, 0.1, 0.2, 0.3, 0.5),
+        min_length=1,
+        description="what a sampler chooses from where its spread is chosen on validation images",
+    )
+    flow: FlowConfig = Field(default=FlowConfig(), description="of samplers that draw from a flow")
     noise_sizes: tuple[float, ...] = Field(
         default=(0.05, 0.1, 0.18, 0.3, 0.45, 0.6), description="relative weight-noise sizes, swept"
     )
@@ -45,4 +68,19 @@ class GenerateConfig(Record):
     def _keep_no_more_than_drawn(self) -> "GenerateConfig":
         if self.keep > self.candidates:
             raise ValueError(f"keep must be <= candidates ({self.candidates}), got {self.keep}")
+        return self
+
+    @model_validator(mode="after")
+    def _name_samplers_once(self) -> "GenerateConfig":
+        names = [sampler.name for sampler in self.samplers]
+        taken = sorted({name for name in names if names.count(name) > 1 or name in BASELINES})
+        if taken:
+            raise ValueError(
+                f"names of samplers must be unique, and not those of baselines, got {taken}"
+            )
+        unknown = sorted(set(self.finetune_methods) - {*names, *BASELINES})
+        if unknown:
+            raise ValueError(
+                f"finetune_methods must be of {', '.join((*names, *BASELINES))}, got {unknown}"
+            )
         return self

@@ -1,20 +1,24 @@
 """Sampling, baselines, novelty: the laws that the comparison rests on."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.generation.baselines import average, interpolated, with_matched_noise, with_noise
 from sane_core.generation.candidates import best_of, keep_best
-from sane_core.generation.compare import draw_all, embed_prompts
-from sane_core.generation.distributions.kde import sample_kde, sample_kde_by_dimension
-from sane_core.generation.distributions.prior import sample_prior
+from sane_core.generation.compare import Decoder, draw_all, embed_prompts, score_prompts
+from sane_core.generation.distributions.bandwidth import scott
+from sane_core.generation.distributions.flow import fit_flow
+from sane_core.generation.distributions.latents import PromptLatents
+from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.finetune import finetune
 from sane_core.generation.generator import Generator
 from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
-from sane_core.generation.sample import bootstrap, bootstrap_prior, subsample
+from sane_core.generation.sample import Sampler, sample, sampler_of
 from sane_core.images.dataset import split
 from sane_core.images.registry import load_dataset
 from sane_core.pretraining.autoencoder import AutoencoderShape, build
@@ -26,8 +30,10 @@ from sane_core.zoo.population.members import members_of
 from sane_core.zoo.population.score import answers_of, score, stack
 from sane_core.zoo.population.train import train
 from schemas.config.embed import EmbedConfig
+from schemas.config.flow import FlowConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.pretrain import AutoencoderConfig
+from schemas.config.samplers import Distribution, SamplerConfig
 from schemas.config.training import TrainingConfig
 
 DIGITS_CNN = architecture_named("digits-cnn")
@@ -65,42 +71,6 @@ def generator(images):
         embed=EmbedConfig(),
         validation=images["validation"],
     )
-
-
-def test_every_token_of_a_kde_sample_shares_its_prompt_and_its_noise():
-    prompts = np.random.default_rng(0).standard_normal((5, 7, 3)).astype(np.float32)
-    scale = np.array([1.0, 2.0, 3.0])
-    latents, index = sample_kde(prompts, 40, 0.5, scale, np.random.default_rng(1))
-    noise = latents - prompts[index]
-    np.testing.assert_allclose(noise, np.broadcast_to(noise[:, :1], noise.shape), atol=1e-6)
-    np.testing.assert_allclose(noise[:, 0].std(0), 0.5 * scale, rtol=0.4)
-    assert set(index) == set(range(5))
-
-
-def test_dimensions_of_one_latent_are_drawn_from_different_prompts():
-    prompts = np.arange(5, dtype=np.float32)[:, None, None] + np.zeros((5, 1, 3), np.float32)
-    scale = np.array([1.0, 2.0, 3.0])
-    exact = sample_kde_by_dimension(prompts, 200, 1e-9, scale, np.random.default_rng(0))
-    assert exact.shape == (200, 1, 3)
-    chosen = exact[:, 0].round()
-    assert set(chosen.ravel()) == set(range(5))
-    assert (chosen[:, 0] != chosen[:, 1]).mean() > 0.5
-    same = np.full((4, 1, 3), 7, np.float32)
-    noisy = sample_kde_by_dimension(same, 2000, 0.5, scale, np.random.default_rng(0))
-    np.testing.assert_allclose(noisy[:, 0].std(0), 0.5 * scale, rtol=0.1)
-
-
-def test_latents_per_token_have_no_density_per_dimension():
-    prompts = np.zeros((4, 2, 3), np.float32)
-    with pytest.raises(ValueError, match="prompts must have one latent each, got 2"):
-        sample_kde_by_dimension(prompts, 3, 0.1, np.ones(3), np.random.default_rng(0))
-
-
-def test_the_prior_has_the_training_latents_moments():
-    drawn = sample_prior(50, 60, np.array([3.0]), np.array([2.0]), np.random.default_rng(0))
-    assert drawn.shape == (60, 50, 1)
-    assert drawn.mean() == pytest.approx(3, abs=0.1)
-    assert drawn.std() == pytest.approx(2, abs=0.1)
 
 
 def test_the_best_on_validation_are_kept_best_first(population, images):
@@ -141,25 +111,74 @@ def test_the_best_of_parts_are_the_best_of_all(population, images):
         np.testing.assert_array_equal(best.weights[name], values)
 
 
-def test_bootstrapping_never_sees_test_images_and_keeps_what_it_returns(generator):
-    prompts = np.random.default_rng(0).standard_normal((4, 48, 6)).astype(np.float32)
-    samples = bootstrap(generator, prompts, 8, 3, 0.1, 2, np.random.default_rng(0))
+def around(generator, count=4):
+    shape = (count, 48, 6)
+    latents = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    return PromptLatents(latents, generator.mean, generator.scale, np.linspace(0.1, 0.9, count))
+
+
+def test_bootstrapping_returns_what_it_keeps_best_first(generator):
+    boot = Sampler("shared_noise", 0.1, rounds=2)
+    samples = sample(generator, around(generator), boot, 8, 3, np.random.default_rng(0))
     decoded = generator.decode(samples.latents)
     for name, values in samples.weights.items():
         np.testing.assert_allclose(values, decoded[name], atol=1e-5)
     assert (np.diff(samples.validation_accuracy) <= 0).all()
 
 
-def test_one_round_of_bootstrapping_is_subsampling(generator):
-    prompts = np.random.default_rng(0).standard_normal((4, 48, 6)).astype(np.float32)
-    once = bootstrap(generator, prompts, 8, 3, 0.1, 1, np.random.default_rng(5))
-    sub = subsample(generator, prompts, 8, 3, 0.1, np.random.default_rng(5))
-    np.testing.assert_array_equal(once.latents, sub.latents)
+def test_a_bootstrapped_sample_stands_on_the_prompt_that_it_descends_from(generator):
+    boot = Sampler("shared_noise", 1e-3, rounds=3)
+    prompts = around(generator)
+    samples = sample(generator, prompts, boot, 8, 3, np.random.default_rng(0))
+    np.testing.assert_allclose(samples.latents, prompts.latents[samples.prompt], atol=0.05)
 
 
-def test_the_prior_needs_no_prompt(generator):
-    samples = bootstrap_prior(generator, 6, 2, 0.1, 2, np.random.default_rng(0))
-    assert len(samples.validation_accuracy) == 2
+def test_later_rounds_draw_from_what_was_kept(generator):
+    prompts, rng = around(generator), np.random.default_rng
+    once = sample(generator, prompts, Sampler("model", 0.1), 8, 1, rng(5))
+    again = sample(generator, prompts, Sampler("model", 0.1, rounds=2), 8, 3, rng(5))
+    assert not np.array_equal(once.latents[0], again.latents[0])
+    assert len(set(again.prompt)) <= 3
+
+
+@pytest.mark.parametrize("distribution", ["gauss", "flow"])
+def test_without_prompts_a_sampler_begins_from_the_training_latents(generator, distribution):
+    latents = around(generator).latents
+    flow = fit_flow(latents, FlowConfig(rank=2, width=4, steps=5), 0)
+    none = PromptLatents(latents[:0], generator.mean, generator.scale, flow=flow)
+    sampler = Sampler(distribution, 1.0, rounds=2)
+    samples = sample(generator, none, sampler, 6, 2, np.random.default_rng(0))
+    assert len(samples) == 2 and (samples.prompt == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("spread", "expected"), [(0.2, 0.2), (None, 0.07), ("scott", None), ("validation", None)]
+)
+def test_a_bandwidth_is_given_or_found(generator, spread, expected):
+    config = GenerateConfig(candidates=4, keep=2, bandwidth=0.07, bandwidths=(0.01, 0.4))
+    one = SamplerConfig(name="one", spread=spread)
+    prompts = around(generator)
+    settled = sampler_of(one, config, generator, prompts, 0)
+    expected = expected or (scott(prompts, "shared_noise") if spread == "scott" else None)
+    assert settled.spread == expected or (expected is None and settled.spread in (0.01, 0.4))
+
+
+def test_a_spread_of_what_has_no_bandwidth_is_a_number():
+    with pytest.raises(ValidationError, match="spread of sampler one must be a number"):
+        SamplerConfig(name="one", distribution="gauss", spread="scott")
+    with pytest.raises(ValidationError, match="must be > 0, got"):
+        SamplerConfig(name="one", sweep=(0.1, 0.0))
+
+
+def test_names_of_samplers_are_their_own():
+    with pytest.raises(ValidationError, match=r"must be unique.*got \['noise'\]"):
+        GenerateConfig(samplers=(SamplerConfig(name="noise"),))
+    with pytest.raises(ValidationError, match=r"finetune_methods must be of sub, .*got \['subs'\]"):
+        GenerateConfig(finetune_methods=("subs",))
+
+
+def test_the_names_of_distributions_in_configurations_are_those_there_are():
+    assert set(get_args(Distribution)) == set(DISTRIBUTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -172,18 +191,14 @@ def one_latent(generator):
 
 
 RECIPE = TrainingConfig(batch=20)
-SMALL = GenerateConfig(candidates=6, keep=2, bootstrap_rounds=1, seeds=1)
-
-
-def test_a_prior_over_one_latent_draws_one(one_latent):
-    samples = bootstrap_prior(one_latent, 4, 2, 0.1, 1, np.random.default_rng(0))
-    assert samples.latents.shape == (2, 1, 6)
+SMALL = GenerateConfig(candidates=6, keep=2, seeds=1)
 
 
 def test_the_global_baseline_is_drawn_where_there_is_one(generator, one_latent, population):
-    prompts = embed_prompts(generator, population)
-    drawn = draw_all(generator, prompts, RECIPE, SMALL, 0, 0, one_latent)
-    without = draw_all(generator, prompts, RECIPE, SMALL, 0, 0)
+    prompts = score_prompts(generator, population)
+    sane, other = (Decoder(g, embed_prompts(g, prompts)) for g in (generator, one_latent))
+    drawn = draw_all({"sane": sane, "global": other}, prompts, RECIPE, SMALL, 0, 0)
+    without = draw_all({"sane": sane}, prompts, RECIPE, SMALL, 0, 0)
     assert drawn.keys() - without.keys() == {"global_kde30", "global_reconstruction"}
     for method, samples in without.items():
         for name, values in samples.weights.items():
@@ -194,6 +209,23 @@ def test_the_global_baseline_is_drawn_where_there_is_one(generator, one_latent, 
     decoded = one_latent.decode(samples.latents)
     for name, values in samples.weights.items():
         np.testing.assert_allclose(values, decoded[name], atol=1e-5)
+
+
+def test_samplers_of_a_decoder_that_is_not_there_are_left_out(generator, population):
+    prompts = score_prompts(generator, population)
+    sane = Decoder(generator, embed_prompts(generator, prompts))
+    samplers = (SamplerConfig(name="sub"), SamplerConfig(name="sharp", decoder="sharpened"))
+    config = SMALL.model_copy(update={"samplers": samplers})
+    without = draw_all({"sane": sane}, prompts, RECIPE, config, 0, 0)
+    both = draw_all({"sane": sane, "sharpened": sane}, prompts, RECIPE, config, 0, 0)
+    assert both.keys() - without.keys() == {"sharp", "sharpened_reconstruction"}
+
+
+def test_prompts_that_are_not_finite_are_refused(generator, population):
+    broken = {name: values.copy() for name, values in population.items()}
+    broken["module_list.0.weight"][2] = np.nan
+    with pytest.raises(ValueError, match="prompts must be finite .* got 1 of 6"):
+        score_prompts(generator, broken)
 
 
 def norms(weights):

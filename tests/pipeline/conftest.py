@@ -43,8 +43,7 @@ generate:
   prompt_epoch: 2
   candidates: 4
   keep: 2
-  bootstrap_rounds: 1
-  bandwidths: [0.1]
+  samplers: [{name: sub, sweep: [0.1]}, {name: gauss, distribution: gauss}]
   noise_sizes: [0.1]
   interpolations: [0.1]
   seeds: 1

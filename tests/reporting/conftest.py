@@ -281,7 +281,7 @@ def _write_generation(folder: Path, rng: np.random.Generator) -> None:
                     accuracy.append((method, repeat, model, epoch, float(value)))
             overlap = 1.0 if "prompt" in method else 0.4 + 0.02 * i
             samples.append((method, repeat, first + 0.01, first - 0.02, overlap, 0.4, 2.0 + i))
-    for i, sampler in enumerate(("sane", "noise", "interpolation")):
+    for i, sampler in enumerate(("sub", "noise", "interpolation")):
         for knob in (0.05, 0.1, 0.2, 0.3, 0.5):
             for seed in range(3):
                 value, overlap = 0.95 - (0.1 + 0.02 * i) * knob, 0.7 - 0.6 * knob
