@@ -5,7 +5,7 @@ Everything selected is selected on validation images in the same way: `candidate
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,6 +51,11 @@ class Prompts:
     def __len__(self) -> int:
         return len(self.validation_accuracy)
 
+    def only(self, chosen: np.ndarray) -> "Prompts":
+        """Return these prompts only, int64 [kept]."""
+        weights = {name: values[chosen] for name, values in self.weights.items()}
+        return Prompts(weights, self.validation_accuracy[chosen])
+
 
 @dataclass(frozen=True)
 class Decoder:
@@ -58,6 +63,11 @@ class Decoder:
 
     generator: Generator
     prompts: PromptLatents
+
+    def only(self, chosen: np.ndarray) -> "Decoder":
+        """Return the same with these prompts only, int64 [kept]."""
+        rest = {name: values[chosen] for name, values in self.generator.rest.items()}
+        return Decoder(replace(self.generator, rest=rest), self.prompts.only(chosen))
 
 
 Method = Callable[[np.random.Generator], Samples]
@@ -112,15 +122,15 @@ def draw_all(
         order), prompts_selected, best_prompt, noise (as far from its prompt as a SUB sample),
         interpolation, average, scratch; global_kde30 of the decoder with one latent per model.
     """
-    methods = _samplers(decoders, config, seed) | _baselines(decoders, prompts, config)
+    methods = samplers_of(decoders, config, seed) | baselines_of(decoders, prompts, config)
     drawn = {name: draw(rng_for(seed, "generate", name, repeat)) for name, draw in methods.items()}
     return drawn | {"scratch": _scratch(decoders["sane"].generator, recipe, config, seed, repeat)}
 
 
-def _samplers(
+def samplers_of(
     decoders: Mapping[str, Decoder], config: GenerateConfig, seed: int
 ) -> dict[str, Method]:
-    """Return the samplers whose decoder there is."""
+    """Return the samplers whose decoder there is, by name."""
 
     def of(decoder: Decoder, sampler: Sampler) -> Method:
         return lambda rng: sample(
@@ -143,9 +153,10 @@ def _samplers(
     return methods
 
 
-def _baselines(
+def baselines_of(
     decoders: Mapping[str, Decoder], prompts: Prompts, config: GenerateConfig
 ) -> dict[str, Method]:
+    """Return what samplers are compared with, by name; all but scratch."""
     generator = decoders["sane"].generator
     weights, candidates, keep = prompts.weights, config.candidates, config.keep
     everything = np.arange(len(prompts))

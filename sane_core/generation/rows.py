@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sane_core.generation.front import FrontPoint
+from sane_core.generation.prompt_counts import FewPrompts
 
 
 @dataclass(frozen=True)
@@ -107,3 +108,14 @@ def front_metrics(points: Sequence[FrontPoint]) -> dict[str, float]:
             metrics[f"front.{sampler}.{knob:g}.{name}"] = float(np.mean(values))
             metrics[f"front.{sampler}.{knob:g}.{name}.std"] = float(np.std(values))
     return metrics
+
+
+def few_metrics(rows: Sequence[FewPrompts]) -> dict[str, float]:
+    """Return the means over draws, by method and number of prompts."""
+    return {
+        f"generation.prompts{prompts}.{name}.{method}": float(
+            np.mean([getattr(r, name) for r in rows if (r.method, r.prompts) == (method, prompts)])
+        )
+        for method, prompts in dict.fromkeys((row.method, row.prompts) for row in rows)
+        for name in ("test_accuracy", "overlap", "mutual_overlap")
+    }

@@ -13,12 +13,14 @@ from sane_core.generation.finetune import epochs_of_chunks, finetune
 from sane_core.generation.front import FrontPoint, points_of, sweep
 from sane_core.generation.material import Material, Sources, open_material
 from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
+from sane_core.generation.prompt_counts import FewPrompts, counts_of, sweep_prompts
 from sane_core.generation.rows import (
     Accuracy,
     Ensemble,
     Summary,
     accuracy_metrics,
     ensemble_metrics,
+    few_metrics,
     front_metrics,
     summary_metrics,
     write_rows,
@@ -53,8 +55,8 @@ def generate_from_zoo(
         config: What to draw.
         embed: Chunk sizes.
         seed: The run's seed.
-        folder: Gets `accuracy.parquet`, `ensembles.parquet`, `samples.parquet`, `front.parquet`
-            and `samples/`.
+        folder: Gets `accuracy.parquet`, `ensembles.parquet`, `samples.parquet`, `front.parquet`,
+            `prompts.parquet` and `samples/`.
         on_step: Called with (step, steps) after every draw, epoch of fine-tuning and point of the
             front.
 
@@ -63,7 +65,8 @@ def generate_from_zoo(
     """
     given = open_material(sources, epochs, config, embed, seed)
     steps = count()
-    total = config.seeds + points_of(given.decoders, config)
+    counts = counts_of(config, len(given.prompts))
+    total = config.seeds * (1 + len(counts)) + points_of(given.decoders, config)
 
     def advance() -> None:
         if on_step:
@@ -81,15 +84,17 @@ def generate_from_zoo(
     accuracy += tuned
     test = given.images["test"]
     front = sweep(given.decoders, given.prompts, test, given.wrong, config, seed, advance)
+    few = sweep_prompts(given.decoders, given.prompts, test, given.wrong, config, seed, advance)
 
     write_rows(folder / "accuracy.parquet", Accuracy, accuracy)
     write_rows(folder / "samples.parquet", Summary, summary)
     write_rows(folder / "ensembles.parquet", Ensemble, ensembles)
     write_rows(folder / "front.parquet", FrontPoint, front)
+    write_rows(folder / "prompts.parquet", FewPrompts, few)
     first = config.samplers[0].name
     _write_samples(folder / "samples", first, draws[0][first].weights)
     metrics = accuracy_metrics(accuracy) | ensemble_metrics(ensembles)
-    return metrics | summary_metrics(summary) | front_metrics(front)
+    return metrics | summary_metrics(summary) | front_metrics(front) | few_metrics(few)
 
 
 def _score(given: Material, draws: Draws) -> tuple[list[Accuracy], list[Summary]]:

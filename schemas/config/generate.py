@@ -42,6 +42,10 @@ class GenerateConfig(Record):
         description="what a sampler chooses from where its spread is chosen on validation images",
     )
     flow: FlowConfig = Field(default=FlowConfig(), description="of samplers that draw from a flow")
+    prompt_counts: tuple[int, ...] = Field(
+        default=(),
+        description="numbers of prompt examples that samplers are tried with",
+    )
     noise_sizes: tuple[float, ...] = Field(
         default=(0.05, 0.1, 0.18, 0.3, 0.45, 0.6), description="relative weight-noise sizes, swept"
     )

@@ -18,6 +18,7 @@ from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.finetune import finetune
 from sane_core.generation.generator import Generator
 from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
+from sane_core.generation.prompt_counts import counts_of, sweep_prompts
 from sane_core.generation.sample import Sampler, sample, sampler_of
 from sane_core.images.dataset import split
 from sane_core.images.registry import load_dataset
@@ -219,6 +220,21 @@ def test_samplers_of_a_decoder_that_is_not_there_are_left_out(generator, populat
     without = draw_all({"sane": sane}, prompts, RECIPE, config, 0, 0)
     both = draw_all({"sane": sane, "sharpened": sane}, prompts, RECIPE, config, 0, 0)
     assert both.keys() - without.keys() == {"sharp", "sharpened_reconstruction"}
+
+
+def test_samplers_are_tried_with_as_many_prompts_as_there_are(generator, population, images):
+    prompts = score_prompts(generator, population)
+    sane = Decoder(generator, embed_prompts(generator, prompts))
+    config = SMALL.model_copy(update={"prompt_counts": (1, 4, 7), "seeds": 2})
+    wrong = np.zeros((1, len(images["test"])), bool)
+    rows = sweep_prompts({"sane": sane}, prompts, images["test"], wrong, config, 0)
+    assert counts_of(config, len(prompts)) == [1, 4]
+    assert {(row.prompts, row.repeat) for row in rows} == {(1, 0), (1, 1), (4, 0), (4, 1)}
+    assert {row.method for row in rows} >= {"sub", "prompts", "prompts_selected", "noise"}
+    one = [r for r in rows if (r.method, r.prompts) == ("prompts_selected", 1)]
+    assert {r.mutual_overlap for r in one} == {1.0}
+    correct, _ = score(DIGITS_CNN, stack(DIGITS_CNN, population), images["test"])
+    assert {r.test_accuracy for r in one} <= set(correct.mean(1))
 
 
 def test_prompts_that_are_not_finite_are_refused(generator, population):
