@@ -21,6 +21,9 @@ DIMENSIONS: Mapping[str, Callable[[int, int], int]] = {
 }
 """Distribution -> (N, d_z) -> d: in how many dimensions its noise is drawn at once."""
 
+BLOCK = 256
+"""Tokens at a time, so that float64 copies stay small."""
+
 
 def scott(prompts: PromptLatents, distribution: str) -> float:
     """Return the bandwidth of Scott's rule.
@@ -46,8 +49,9 @@ def scott(prompts: PromptLatents, distribution: str) -> float:
         raise ValueError(f"Scott's rule needs at least 2 prompts, got {count}: give a bandwidth")
     used = np.asarray(prompts.scale) > 0
     variance = np.zeros(d_z)
-    for n in range(tokens):
-        variance += prompts.latents[:, n].var(0, ddof=1, dtype=np.float64)
+    for first in range(0, tokens, BLOCK):
+        block = prompts.latents[:, first : first + BLOCK]
+        variance += block.var(0, ddof=1, dtype=np.float64).sum(0)
     relative = variance[used] / tokens / np.asarray(prompts.scale)[used] ** 2
     sigma = float(np.sqrt(relative.mean())) if used.any() else 0.0
     if sigma == 0:

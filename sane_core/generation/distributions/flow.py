@@ -39,7 +39,7 @@ class Flow:
 
     def compress(self, rows: np.ndarray) -> np.ndarray:
         """Return coordinates float32 [models, r] of models [models, N · d_z]."""
-        return (rows - self.mean) @ self.directions.T / self.deviation
+        return (rows @ self.directions.T - self.directions @ self.mean) / self.deviation
 
     def expand(self, coordinates: np.ndarray) -> np.ndarray:
         """Return the models float32 [models, N · d_z] at these coordinates [models, r]."""

@@ -41,11 +41,11 @@ def draw_flow(prompts: PromptLatents, count: int, spread: float, rng: np.random.
         return on_no_prompt(flow.expand(_carry(flow, noise, 0)).reshape(shape))
     index = rng.integers(len(prompts.latents), size=count)
     rows = prompts.latents.reshape(len(prompts.latents), -1)
-    coordinates = flow.compress(rows)
-    outside = (rows - flow.expand(coordinates)) * np.float32(1 - spread)
-    mixed = np.float32(spread) * noise + np.float32(1 - spread) * coordinates[index]
-    drawn = flow.expand(_carry(flow, mixed, 1 - spread)) + outside[index]
-    return Drawn(drawn.reshape(shape), index)
+    far, near = np.float32(spread), np.float32(1 - spread)
+    kept = near * flow.compress(rows)[index]
+    drawn = _carry(flow, far * noise + kept, 1 - spread)
+    moved = far * flow.mean + ((drawn - kept) * flow.deviation) @ flow.directions
+    return Drawn((moved + near * rows[index]).reshape(shape), index)
 
 
 def _carry(flow: Flow, points: np.ndarray, start: float) -> np.ndarray:

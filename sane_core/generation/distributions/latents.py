@@ -1,7 +1,8 @@
 """What every distribution over latents takes and gives (Algorithm 3, step iii).
 
 All have one signature, `draw(prompts, count, spread, rng) -> Drawn`. The same `rng` gives the same
-bits, on however many threads.
+bits: where tokens have noise of their own, on however many threads; where matrices are multiplied
+(`pca_gaussian`, `flow`), on the same machine and number of threads.
 """
 
 import math

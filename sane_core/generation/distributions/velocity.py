@@ -28,11 +28,10 @@ class Velocity(nn.Module):
         super().__init__()
         sizes = (dimensions + 2 * FREQUENCIES, width, width, width, dimensions)
         self.first, self.second, self.third, self.last = map(nn.Linear, sizes[:-1], sizes[1:])
-        self.register_buffer("waves", torch.pi * 2.0 ** torch.arange(FREQUENCIES))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """Return velocities [points, d] of points [points, d] at times [points, 1] in 0..1."""
-        angles = time * self.get_buffer("waves")
+        angles = time * torch.pi * 2.0 ** torch.arange(FREQUENCIES)
         hidden = torch.cat((x, angles.sin(), angles.cos()), 1)
         for layer in (self.first, self.second, self.third):
             hidden = silu(layer(hidden))
@@ -48,8 +47,7 @@ def train_velocity(points: Tensor, config: FlowConfig, seed: int) -> Velocity:
         seed: Start of the network, and every draw.
     """
     stream = torch.Generator().manual_seed(seed)
-    field = Velocity(points.shape[1], config.width)
-    _initialize(field, stream)
+    field = _untrained(points.shape[1], config.width, stream)
     optimizer = torch.optim.Adam(field.parameters(), config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     for _ in range(config.steps):
@@ -83,12 +81,19 @@ def follow(field: Velocity, x: Tensor, start: float, steps: int) -> Tensor:
     return x
 
 
-def _initialize(field: Velocity, stream: torch.Generator) -> None:
-    """Draw weights that keep the variance; those of the last layer are zero."""
+def _untrained(dimensions: int, width: int, stream: torch.Generator) -> Velocity:
+    """Draw weights that keep the variance; those of the last layer are zero.
+
+    On the meta device PyTorch's own start draws nothing from its global generator.
+    """
+    with torch.device("meta"):
+        field = Velocity(dimensions, width)
+    field.to_empty(device="cpu")
     for layer in (field.first, field.second, field.third, field.last):
         nn.init.normal_(layer.weight, 0, (GAIN / layer.in_features) ** 0.5, generator=stream)
         nn.init.zeros_(layer.bias)
     nn.init.zeros_(field.last.weight)
+    return field
 
 
 def _spread_out(count: int, stream: torch.Generator) -> Tensor:
