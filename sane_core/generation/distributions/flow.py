@@ -47,7 +47,7 @@ class Flow:
 
 
 def fit_flow(latents: np.ndarray, config: FlowConfig, seed: int) -> Flow:
-    """Fit a flow; the same seed gives the same flow on the same machine and number of threads.
+    """Fit a flow; the same seed gives the same flow on the same machine.
 
     Args:
         latents: Of the training networks, float32 [models, N, d_z], at least two different ones.

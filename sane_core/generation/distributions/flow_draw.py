@@ -16,6 +16,7 @@ from sane_core.generation.distributions.latents import (
     on_no_prompt,
 )
 from sane_core.generation.distributions.velocity import follow
+from sane_core.zoo.population.cores import on_cores
 
 
 def draw_flow(prompts: PromptLatents, count: int, spread: float, rng: np.random.Generator) -> Drawn:
@@ -49,7 +50,13 @@ def draw_flow(prompts: PromptLatents, count: int, spread: float, rng: np.random.
 
 
 def _carry(flow: Flow, points: np.ndarray, start: float) -> np.ndarray:
-    return follow(flow.field, torch.from_numpy(points), start, flow.solver_steps).numpy()
+    """Follow the flow on one core: matrices are small."""
+
+    def carry(x: np.ndarray) -> np.ndarray:
+        return follow(flow.field, torch.from_numpy(x), start, flow.solver_steps).numpy()
+
+    (carried,) = on_cores(carry, [points])
+    return carried
 
 
 def _flow_of(prompts: PromptLatents) -> Flow:

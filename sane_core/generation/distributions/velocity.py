@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, silu
 
+from sane_core.zoo.population.cores import on_cores
 from schemas.config.flow import FlowConfig
 
 FREQUENCIES = 4
@@ -39,13 +40,18 @@ class Velocity(nn.Module):
 
 
 def train_velocity(points: Tensor, config: FlowConfig, seed: int) -> Velocity:
-    """Learn the field that carries N(0, I) to these points.
+    """Learn the field that carries N(0, I) to these points, on one core: matrices are small.
 
     Args:
         points: float32 [points, d], of mean 0 and about unit covariance.
         config: Size of the network and its training.
         seed: Start of the network, and every draw.
     """
+    (field,) = on_cores(lambda own: _train(points, config, own), [seed])
+    return field
+
+
+def _train(points: Tensor, config: FlowConfig, seed: int) -> Velocity:
     stream = torch.Generator().manual_seed(seed)
     field = _untrained(points.shape[1], config.width, stream)
     optimizer = torch.optim.Adam(field.parameters(), config.learning_rate, fused=True)
