@@ -41,9 +41,9 @@ def measure(quick: bool) -> list[Row]:
     prompts = _prompts(models)
     for threads in sorted({1, every}):
         torch.set_num_threads(threads)
-        found = _draws(prompts, models, threads, 2 if quick else 8)
+        found = _draws(prompts, models, threads, 2 if quick else 4)
         rows += [*found, *_normals(threads, 3 if quick else 10)]
-    rows += _plain(prompts, min(models, 10), rows, every)
+    rows += _plain(prompts, min(models, 5), rows, every)
     rows += _small(quick)
     return rows
 

@@ -28,13 +28,23 @@ def test_scotts_factor_is_that_of_scipy():
 
 @pytest.mark.parametrize(
     ("distribution", "dimensions"),
-    [("shared_noise", 3), ("token", 3), ("kde30", 3), ("model", 300), ("by_dimension", 1)],
+    [("shared_noise", 3), ("token", 3), ("model", 300), ("by_dimension", 1)],
 )
 def test_the_exponent_counts_the_dimensions_that_noise_is_drawn_in(distribution, dimensions):
     prompts = prompts_of(drawn(tokens=100))
     h = scott(prompts, distribution)
     sigma = np.sqrt(prompts.latents.var(0, ddof=1).mean())
     assert h == pytest.approx(sigma * 50 ** (-1 / (dimensions + 4)), rel=1e-4)
+
+
+def test_of_kde30_only_the_prompts_that_it_keeps_count():
+    latents = drawn(models=20)
+    latents[:6] *= 10
+    prompts = PromptLatents(latents, np.zeros(3), np.ones(3), np.linspace(1, 0, 20))
+    kept = PromptLatents(latents[:6], np.zeros(3), np.ones(3))
+    assert scott(prompts, "kde30") == pytest.approx(scott(kept, "shared_noise"))
+    with pytest.raises(ValueError, match="at least 2 prompts, got 1"):
+        scott(prompts.only(np.arange(4)), "kde30")
 
 
 def test_scotts_bandwidth_is_in_units_of_the_training_latents():
@@ -80,6 +90,7 @@ def test_only_kdes_have_a_bandwidth():
 def test_the_best_on_validation_is_chosen_and_among_equals_the_largest():
     scores = {0.1: 0.7, 0.5: 0.9, 0.2: 0.9, 1.0: 0.3}
     assert choose(list(scores), scores.__getitem__) == 0.5
+    assert choose([0.2, 0.5], scores.__getitem__) == 0.5
     assert choose([0.2, 0.1], scores.__getitem__) == 0.2
 
 

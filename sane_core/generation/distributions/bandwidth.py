@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from sane_core.generation.distributions.kde30 import best_prompts
 from sane_core.generation.distributions.latents import PromptLatents
 
 DIMENSIONS: Mapping[str, Callable[[int, int], int]] = {
@@ -32,7 +33,7 @@ def scott(prompts: PromptLatents, distribution: str) -> float:
     of each token, in standard deviations of the training latents.
 
     Args:
-        prompts: At least two; for KDE30 those that it keeps.
+        prompts: At least two; of KDE30, those that it keeps count.
         distribution: A key of `DIMENSIONS`.
 
     Returns:
@@ -44,6 +45,8 @@ def scott(prompts: PromptLatents, distribution: str) -> float:
     if distribution not in DIMENSIONS:
         known = ", ".join(DIMENSIONS)
         raise ValueError(f"{distribution} has no bandwidth, those that have one are: {known}")
+    if distribution == "kde30":
+        prompts = prompts.only(best_prompts(prompts))
     count, tokens, d_z = prompts.latents.shape
     if count < 2:
         raise ValueError(f"Scott's rule needs at least 2 prompts, got {count}: give a bandwidth")
