@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.model_lineage import embeddings_of, model_of, sane_of, tokens_of
+from schemas.config.embed import EmbedConfig
 from schemas.errors import UserError
 from schemas.records import Artifact, Manifest
 from tasks.store import Store
@@ -43,10 +44,11 @@ def opened(
         return Sane.load(model, device), Catalogue.read(_table(within))
     store, artifact, manifest = model_of(model, embedded=within is None)
     made = _chosen(store, artifact, manifest, within, zoo)
-    sane = sane_of(store, artifact, "searched", device=device)
     if made is None:
-        return sane, Catalogue.read(_table(within))
+        return sane_of(store, artifact, "searched", device=device), Catalogue.read(_table(within))
     place, embeddings, origin = made
+    as_embedded = EmbedConfig.model_validate(origin.config["embed"]).embedding()
+    sane = sane_of(store, artifact, "searched", device=device, embed=as_embedded)
     tokens = place.manifest(origin.inputs["tokens"])
     folder = place.open(tokens.inputs["zoo"]).folder
     return sane, Catalogue.read(place.open(embeddings).folder / FILE, folder)

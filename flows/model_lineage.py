@@ -22,7 +22,8 @@ _HELD_OUT = re.compile(
 """Metrics that a bundle keeps: its own, measured on runs that it was not trained on."""
 
 PASSES = ("embeddings", "evaluation")
-"""Stages that pass whole networks through a model, in the chunks of its benchmark."""
+"""Stages that pass whole networks through a model, in the chunks of its benchmark: first those
+that say in how many views."""
 
 
 def model_of(source: str, *, embedded: bool = False) -> tuple[Store, Artifact, Manifest]:
@@ -69,8 +70,18 @@ def sane_of(
     licence: str = "apache-2.0",
     metrics: dict[str, float] | None = None,
     device: str = "cpu",
+    embed: EmbedConfig | None = None,
 ) -> "Sane":
     """Return a trained SANE, put together from a model of a store and all it was made from.
+
+    Args:
+        store: Where all of it lies.
+        model: The model.
+        name: What the SANE is called.
+        licence: Of its weights.
+        metrics: Measured on held-out runs.
+        device: Where it runs.
+        embed: How it embeds; as networks were last embedded with it, if not given.
 
     Raises:
         ValueError: If tokens, model and zoos do not fit together.
@@ -85,7 +96,7 @@ def sane_of(
         name=name,
         zoos=[store.open(each.inputs["zoo"]).folder for each in made],
         preprocess=PreprocessConfig.model_validate(made[0].config),
-        embed=chunks_of(store, model),
+        embed=embed or embedding_of(store, model),
         seed=made[0].seed,
         licence=licence,
         metrics=metrics,
@@ -99,13 +110,15 @@ def embeddings_of(store: Store, model: Artifact) -> list[tuple[Artifact, Manifes
     return [pair for pair in made if pair[1].inputs["model"].digest == model.digest]
 
 
-def chunks_of(store: Store, model: Artifact) -> EmbedConfig:
-    """Return the chunk and halo that networks were last embedded with; the default if never."""
-    passed = [made for stage in PASSES for made in _made_of(store, stage, model)]
-    if not passed:
-        return EmbedConfig()
-    newest = max(passed, key=lambda each: each.created)
-    return EmbedConfig.model_validate(newest.config["embed"]).passes()
+def embedding_of(store: Store, model: Artifact) -> EmbedConfig:
+    """Return the chunk, the halo and the views that networks were last embedded with.
+
+    Where no zoo was embedded, the chunk and halo of its evaluation; the default if never.
+    """
+    for stage in PASSES:
+        if made := _made_of(store, stage, model):
+            return EmbedConfig.model_validate(made[-1].config["embed"]).embedding()
+    return EmbedConfig()
 
 
 def held_out(store: Store, model: Artifact, manifest: Manifest) -> dict[str, float]:

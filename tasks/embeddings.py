@@ -21,7 +21,6 @@ def embed(
     job: Job, config: EmbedStage, seed: int, tokens: OpenArtifact, model: OpenArtifact
 ) -> None:
     """Embed all splits (Algorithm 2)."""
-    del seed
     with progress_bar("embed", len(SPLITS), "splits") as bar:
         checkpoints, missing = write_embedded_zoo(
             job.folder,
@@ -29,6 +28,7 @@ def embed(
             tokens.folder / "tokens",
             config.epochs,
             config.embed,
+            seed=seed,
             on_split=bar.advance,
         )
     job.metrics["embed.checkpoints"] = float(checkpoints)

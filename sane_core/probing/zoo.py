@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from sane_core.embedding.files import Embeddings
+from sane_core.probing.checkpoints import read_checkpoints
 from sane_core.probing.compare import STATISTICS, Compared, chosen_poolings, compare, fit_all
-from sane_core.probing.features import KINDS, make_features, read_checkpoints
+from sane_core.probing.features import KINDS, make_features
 from sane_core.probing.folds import Sides, fixed_sides, folded_sides
 from sane_core.probing.judge import coverages, gate_pooling, predictor_of, try_gate, zoo_gate
 from sane_core.probing.predictor import write_predictor
@@ -48,7 +49,7 @@ def probe_zoo(
         model: Folder of the pretrain stage.
         embeddings: SANE's embeddings.
         config: Targets, λ candidates, folds, coverage.
-        embed: Chunk sizes of what is embedded here.
+        embed: Chunk sizes and views of what is embedded here.
         seed: The run's seed.
         folder: Gets the tables.
         on_features: Called `STEPS` times.

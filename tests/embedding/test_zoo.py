@@ -160,6 +160,11 @@ def test_networks_that_are_too_long_for_every_pooling_asked_for_are_refused(
     assert read_embeddings(tmp_path / "embeddings.parquet").vectors.keys() == {"sane_mean"}
 
 
+def test_views_of_networks_whose_symmetries_are_not_known_are_refused(tokens):
+    with pytest.raises(ValueError, match="embed.views must be 1 for networks without known"):
+        embed_zoo(autoencoder(), tokens, (0,), CONFIG.model_copy(update={"views": 2}))
+
+
 def test_tokens_of_one_latent_per_model_are_refused(tokens, tmp_path):
     config = CONFIG.model_copy(update={"chunk": TOKENS, "tokens": True})
     with pytest.raises(ValueError, match=r"one per token, got 1 .* set embed.tokens: false"):

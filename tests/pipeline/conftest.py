@@ -37,7 +37,7 @@ pretrain:
   autoencoder: {d_model: 16, heads: 2, layers: 1, d_z: 8, d_projection: 8}
   epochs: 2
   batch: 4
-embed: {chunk: 16, halo: 4}
+embed: {chunk: 16, halo: 4, views: 2}
 probe: {targets: [epoch], bootstraps: 20, lambdas: [1.0, 0.1]}
 generate:
   prompt_epoch: 2
