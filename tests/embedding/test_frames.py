@@ -1,4 +1,4 @@
-"""An embedding averaged over frames depends less on the order of units, and is free of charge off."""
+"""An embedding averaged over frames depends less on the order of units; of one, nothing changes."""
 
 import numpy as np
 import pytest
