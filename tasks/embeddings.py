@@ -1,7 +1,8 @@
 """Stage `embeddings`: encode and pool every checkpoint of the chosen epochs."""
 
-from sane_core.embedding.zoo import SPLITS, write_embedded_zoo
+from sane_core.embedding.zoo import write_embedded_zoo
 from sane_core.pretraining.files import load
+from sane_core.weights.shards import SPLITS
 from schemas.config.embed import EmbedConfig
 from schemas.records import Record
 from tasks.progress import progress_bar

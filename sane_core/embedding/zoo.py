@@ -20,11 +20,10 @@ from sane_core.embedding.pooling import not_available
 from sane_core.embedding.token_files import Latents, LatentsWriter
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.weights.files import read_layers
+from sane_core.weights.shards import SPLITS
 from sane_core.weights.streaming import Place, each_checkpoint, places_of, token_size
 from sane_core.weights.tokens import lengths_of, positions_of
 from schemas.config.embed import EmbedConfig
-
-SPLITS = ("train", "validation", "test")
 
 POOLED = 8 * 2**20
 """Bytes of latents pooled at once, unless one checkpoint alone has more."""

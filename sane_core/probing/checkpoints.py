@@ -22,7 +22,7 @@ from sane_core.weights.files import TokenSet, read_layers, read_statistics
 from sane_core.weights.layers import Layer
 from sane_core.weights.shards import SPLITS, stored_groups, within
 from sane_core.weights.standardize import Statistics, unstandardize
-from sane_core.weights.streaming import Place, places_of, read_in_pieces, token_size
+from sane_core.weights.streaming import Place, each_checkpoint, places_of, token_size
 from sane_core.weights.symmetry.derive import symmetries_of
 from sane_core.weights.tokens import detokenize, lengths_of, positions_of
 from sane_core.zoo.rows import rows_of
@@ -180,11 +180,22 @@ class Checkpoints:
         return 4 * len(self.positions) * self.d_t
 
     def _read(self) -> Iterator[TokenSet]:
-        count = max(1, PIECE // self._size)
         for split, places in self.places.items():
-            tokens = self.folder / "tokens"
-            for part in read_in_pieces(tokens, split, places, self.layers, count):
+            for part in self._pieces_of(split, places):
                 yield part if self.bring is None else replace(part, values=self.bring(part))
+
+    def _pieces_of(self, split: str, places: tuple[Place, ...]) -> Iterator[TokenSet]:
+        """Read a split from its first to its last row group, a piece at a time."""
+        count = max(1, PIECE // self._size)
+        read = each_checkpoint(self.folder / "tokens", split, places)
+        for start in range(0, len(places), count):
+            some = places[start : start + count]
+            values = np.empty((len(some), len(self.positions), self.d_t), np.float32)
+            for row, (_, tokens) in zip(values, read, strict=False):
+                row[...] = tokens
+            runs, epochs = ([getattr(place, key) for place in some] for key in ("run", "epoch"))
+            at = (np.array(runs, np.int64), np.array(epochs, np.int64))
+            yield TokenSet(values, self.positions, self.lengths, *at)
 
 
 def read_checkpoints(folder: Path, embeddings: Embeddings, zoo: Path | None) -> Checkpoints:

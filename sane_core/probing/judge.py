@@ -15,13 +15,14 @@ from sane_core.embedding.files import Embeddings
 from sane_core.embedding.frames import embed_models, frames_of
 from sane_core.pretraining.files import load
 from sane_core.probing.checkpoints import Checkpoints
-from sane_core.probing.compare import BESIDE, COMBINED, SELECTED, STATISTICS, Compared
+from sane_core.probing.compare import Compared
 from sane_core.probing.conformal import Coverage, run_quantile
 from sane_core.probing.folds import Sides
 from sane_core.probing.foreign import KINDS, make_foreign, tokens_of
 from sane_core.probing.gate import Gate, fit_gate
 from sane_core.probing.linear import Fit
 from sane_core.probing.predictor import Predictor, Reading
+from sane_core.probing.selections import BESIDE, COMBINED, SELECTED, STATISTICS
 from sane_core.probing.statistics import weight_statistics
 from sane_core.seeding import rng_for
 from sane_core.weights.frame import Frame

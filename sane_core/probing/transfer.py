@@ -17,9 +17,10 @@ from sane_core.embedding.frames import frames_of
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.pretraining.files import load
 from sane_core.probing.checkpoints import Checkpoints, read_checkpoints
-from sane_core.probing.compare import STATISTICS, Compared, compare, fit_all
+from sane_core.probing.compare import Compared, compare, fit_all
 from sane_core.probing.features import embedded, flat_weights, statistics
 from sane_core.probing.folds import Sides
+from sane_core.probing.selections import STATISTICS
 from sane_core.probing.targets import Target, read_targets, reason_against
 from sane_core.probing.transfer_tables import (
     TransferDifference,

@@ -7,7 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sane_core.probing.compare import COMBINED, SELECTED, STATISTICS, Compared, ProbeResult
+from sane_core.probing.compare import Compared
+from sane_core.probing.scores import ProbeResult
+from sane_core.probing.selections import COMBINED, SELECTED, STATISTICS
 from sane_core.probing.tables import unavailable_records, write_records
 
 REPORTED = (SELECTED, COMBINED, STATISTICS, "weights")

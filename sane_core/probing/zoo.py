@@ -7,11 +7,12 @@ import numpy as np
 
 from sane_core.embedding.files import Embeddings
 from sane_core.probing.checkpoints import read_checkpoints
-from sane_core.probing.compare import STATISTICS, Compared, chosen_poolings, compare, fit_all
+from sane_core.probing.compare import Compared, chosen_poolings, compare, fit_all
 from sane_core.probing.features import KINDS, make_features
 from sane_core.probing.folds import Sides, fixed_sides, folded_sides
 from sane_core.probing.judge import coverages, gate_pooling, predictor_of, try_gate, zoo_gate
 from sane_core.probing.predictor import write_predictor
+from sane_core.probing.selections import STATISTICS
 from sane_core.probing.tables import Probed, write_probed
 from sane_core.probing.targets import Target, read_targets, reason_against
 from sane_core.seeding import rng_for

@@ -97,37 +97,17 @@ def read_places(
         places: Checkpoints, at least one, in the order of their tokens.
         layers: Layers that they were cut from.
     """
-    (whole,) = read_in_pieces(folder, split, places, layers, len(places))
-    return whole
-
-
-def read_in_pieces(
-    folder: Path, split: str, places: Sequence[Place], layers: tuple[Layer, ...], count: int
-) -> Iterator[TokenSet]:
-    """Read some checkpoints of one split, a few at a time.
-
-    Args:
-        folder: The `tokens/` folder.
-        split: "train", "validation" or "test".
-        places: Checkpoints, in the order of their tokens.
-        layers: Layers that they were cut from.
-        count: Checkpoints of a piece; the last one may have fewer.
-
-    Yields:
-        One piece after another, in memory of its own.
-    """
     d_t = token_size(folder)
-    positions, lengths = positions_of(layers, d_t), lengths_of(layers, d_t)
-    read = each_checkpoint(folder, split, places)
-    for start in range(0, len(places), count):
-        some = places[start : start + count]
-        values = np.empty((len(some), token_count(layers, d_t), d_t), np.float32)
-        for row, (_, tokens) in zip(values, read, strict=False):
-            row[...] = tokens
-        runs, epochs = ([getattr(place, key) for place in some] for key in ("run", "epoch"))
-        yield TokenSet(
-            values, positions, lengths, np.array(runs, np.int64), np.array(epochs, np.int64)
-        )
+    values = np.empty((len(places), token_count(layers, d_t), d_t), np.float32)
+    for number, (_, read) in enumerate(each_checkpoint(folder, split, places)):
+        values[number] = read
+    return TokenSet(
+        values=values,
+        positions=positions_of(layers, d_t),
+        lengths=lengths_of(layers, d_t),
+        runs=np.array([place.run for place in places], np.int64),
+        epochs=np.array([place.epoch for place in places], np.int64),
+    )
 
 
 def token_size(folder: Path) -> int:

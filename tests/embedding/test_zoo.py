@@ -13,10 +13,11 @@ from sane_core.embedding.embed import encode
 from sane_core.embedding.files import read_embeddings
 from sane_core.embedding.pooling import pool
 from sane_core.embedding.token_files import Latents, LatentsWriter, read_latents
-from sane_core.embedding.zoo import SPLITS, embed_zoo, write_embedded_zoo
+from sane_core.embedding.zoo import embed_zoo, write_embedded_zoo
 from sane_core.pretraining.autoencoder import AutoencoderShape, build
 from sane_core.weights.files import TokenSet, read_tokens, write_layers, write_tokens
 from sane_core.weights.layers import layers_of
+from sane_core.weights.shards import SPLITS
 from sane_core.weights.standardize import measure
 from sane_core.weights.tokens import lengths_of, positions_of
 from schemas.config.embed import EmbedConfig
