@@ -107,8 +107,13 @@ def probe_zoo(
     return write_probed(folder, probed)
 
 
-def runs_tested(config: ProbeConfig) -> str:
-    """Say which runs probes are tested on."""
+def runs_tested(config: ProbeConfig, views: int = 1) -> str:
+    """Say which runs probes are tested on, and in how many views, if in several."""
+    averaged = f"; SANE, its untrained control and the PCA averaged over {views} views"
+    return _tested(config) + averaged * (views > 1)
+
+
+def _tested(config: ProbeConfig) -> str:
     if not config.folds:
         return "the test runs of the fixed split"
     if config.fold_over == "unseen":

@@ -167,6 +167,7 @@ def test_whoever_reads_a_number_of_seen_runs_is_told() -> None:
     assert "SANE was trained on the weights of the train runs" in said
     assert runs_tested(ProbeConfig(folds=5)) == "validation and test runs in 5 folds over runs"
     assert runs_tested(ProbeConfig()) == "the test runs of the fixed split"
+    assert runs_tested(ProbeConfig(), 4).endswith("and the PCA averaged over 4 views")
 
 
 def test_new_networks_are_read_by_the_fixed_split_whatever_is_tested(
