@@ -38,12 +38,13 @@ from sane_core.architectures.registry import architecture_named
 from sane_core.embedding.embed import encode
 from sane_core.embedding.halo import split_with_halo
 from sane_core.embedding.pooling import pool
-from sane_core.embedding.zoo import SPLITS, write_embedded_zoo
+from sane_core.embedding.zoo import write_embedded_zoo
 from sane_core.pretraining.autoencoder import Autoencoder, AutoencoderShape, build
 from sane_core.pretraining.files import load
 from sane_core.seeding import rng_for
 from sane_core.weights.files import TokenSet, write_layers, write_tokens
 from sane_core.weights.layers import Layer, largest_row, layers_of_architecture, token_count
+from sane_core.weights.shards import SPLITS
 from sane_core.weights.standardize import measure as statistics_of
 from sane_core.weights.tokens import lengths_of, positions_of
 from schemas.config.embed import EmbedConfig

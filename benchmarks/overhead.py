@@ -192,7 +192,8 @@ class _Sequence:
         from sane_core.pretraining.files import load
 
         tokens = self.root / "tokens" / "tokens"
-        made = embed_zoo(load(self.root / "model"), tokens, self.epochs, self.config.embed)
+        at = (load(self.root / "model"), tokens, self.epochs, self.config.embed)
+        made = embed_zoo(*at, seed=self.config.seed)
         write_embeddings(folder / "embeddings.parquet", made)
 
     def probes(self, folder: Path) -> None:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.model_lineage import embeddings_of, model_of, sane_of, tokens_of
+from flows.model_lineage import Made, made_at, model_of, newest_of_zoo, sane_of
+from schemas.config.embed import EmbedConfig
 from schemas.errors import UserError
 from schemas.records import Artifact, Manifest
 from tasks.store import Store
@@ -41,69 +42,32 @@ def opened(
                 "(--in FILE.parquet), or search a store (--model STORE)"
             )
         return Sane.load(model, device), Catalogue.read(_table(within))
-    store, artifact, manifest = model_of(model, embedded=within is None)
+    store, artifact, manifest = model_of(model, having="embeddings" if within is None else None)
     made = _chosen(store, artifact, manifest, within, zoo)
-    sane = sane_of(store, artifact, "searched", device=device)
     if made is None:
-        return sane, Catalogue.read(_table(within))
+        return sane_of(store, artifact, "searched", device=device), Catalogue.read(_table(within))
     place, embeddings, origin = made
+    as_embedded = EmbedConfig.model_validate(origin.config["embed"]).embedding()
+    sane = sane_of(store, artifact, "searched", device=device, embed=as_embedded)
     tokens = place.manifest(origin.inputs["tokens"])
     folder = place.open(tokens.inputs["zoo"]).folder
     return sane, Catalogue.read(place.open(embeddings).folder / FILE, folder)
-
-
-Made = tuple[Store, Artifact, Manifest]
 
 
 def _chosen(
     store: Store, model: Artifact, manifest: Manifest, within: Path | None, zoo: str | None
 ) -> Made | None:
     """Return the embeddings that are meant, with their store; None for a mere file."""
-    if within is not None:
-        made = _named(within)
-        if made and made[2].inputs["model"].digest != model.digest:
-            raise UserError(
-                f"the embeddings in {within} must be by the model that is searched with, "
-                f"{model.digest[:12]}, got {made[2].inputs['model'].digest[:12]}; leave --in out, "
-                "or name their model (--model)"
-            )
-        return made
-    by_zoo = _by_zoo(store, model, manifest)
-    if not by_zoo:
+    if within is None:
+        return newest_of_zoo(store, "embeddings", model, manifest, zoo)
+    made = made_at(within, "embeddings")
+    if made and made[2].inputs["model"].digest != model.digest:
         raise UserError(
-            f"{store.uri} must hold embeddings by model {model.digest[:12]}, got none; run "
-            "the experiment probe (`sane run`), or name a table of embeddings (--in)"
+            f"the embeddings in {within} must be by the model that is searched with, "
+            f"{model.digest[:12]}, got {made[2].inputs['model'].digest[:12]}; leave --in out, "
+            "or name their model (--model)"
         )
-    if zoo is None and len(by_zoo) > 1:
-        raise UserError(f"the SANE knows the zoos {', '.join(by_zoo)}; say which is meant (--zoo)")
-    if zoo is not None and zoo not in by_zoo:
-        raise UserError(f"zoo must be one of {', '.join(by_zoo)}, got {zoo!r}")
-    return (store, *by_zoo[zoo or next(iter(by_zoo))])
-
-
-def _by_zoo(
-    store: Store, model: Artifact, manifest: Manifest
-) -> dict[str, tuple[Artifact, Manifest]]:
-    """Return zoo -> its newest embeddings by a model."""
-    from sane_core.analysis.map import read_checkpoints
-
-    newest = {made[1].inputs["tokens"].digest: made for made in embeddings_of(store, model)}
-    found = {}
-    for tokens in tokens_of(store, manifest):
-        if tokens.digest in newest:
-            zoo = store.open(store.manifest(tokens).inputs["zoo"]).folder
-            found[str(read_checkpoints(zoo)["zoo"][0].as_py())] = newest[tokens.digest]
-    return found
-
-
-def _named(within: Path) -> Made | None:
-    """Return the artifact that a table of embeddings stands in, if it is one of a store."""
-    folder = within if within.is_dir() else within.parent
-    if not (folder / "manifest.json").is_file():
-        return None
-    store = Store(folder.resolve().parents[1])
-    found = [pair for pair in store.artifacts("embeddings") if pair[1].key == folder.resolve().name]
-    return (store, *found[0]) if found else None
+    return made
 
 
 def _table(within: Path | None) -> Path:

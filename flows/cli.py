@@ -1,4 +1,4 @@
-"""The command line: `sane run`, `tune`, `embed`, `search`, `analyse`, `zoo …`, `model …`, and more.
+"""The command line: `sane run`, `embed`, `search`, `predict`, `analyse`, `zoo …`, and more.
 
 Everything heavy is imported inside the commands, so `sane --help` answers at once.
 """
@@ -13,6 +13,7 @@ from flows.analyse_cli import analyse
 from flows.data import app as data_app
 from flows.embed_cli import embed
 from flows.model_cli import app as model_app
+from flows.predict_cli import predict
 from flows.search_cli import search
 from flows.tune_cli import tune
 from flows.zoo_cli import app as zoo_app
@@ -64,6 +65,7 @@ def run(
 app.command()(tune)
 app.command()(embed)
 app.command()(search)
+app.command()(predict)
 app.command()(analyse)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.loading import Device, explained, load_sane
+from flows.writing import write_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,7 @@ def _show_embedding(found: "Embedding", out: Path | None) -> None:
         "aligned": [read.aligned for read in found.networks],
         "embedding": _lists(found.vectors),
     }
-    _write(out, pa.table(columns))
+    write_table(out, columns)
     typer.echo(f"Embeddings: {out}, {len(found.vectors)} of {found.vectors.shape[1]} numbers")
 
 
@@ -88,14 +89,13 @@ def _show_latents(found: "Sequence[NetworkLatents]", out: Path | None) -> None:
         _print([each.network for each in found], "latents of the first token", shown)
         return
     import numpy as np
-    import pyarrow as pa
 
     positions = np.concatenate([each.positions for each in found]).astype(np.int32)
     names = [each.network.label for each in found]
     columns = {"file": np.repeat(names, [len(each.values) for each in found])}
     columns |= {axis: positions[:, i] for i, axis in enumerate("nlk")}
     values = np.concatenate([each.values for each in found])
-    _write(out, pa.table(columns | {"latents": _lists(values)}))
+    write_table(out, columns | {"latents": _lists(values)})
     typer.echo(f"Latents: {out}, {len(values)} tokens of {values.shape[1]} numbers")
 
 
@@ -122,14 +122,3 @@ def _lists(values: "np.ndarray") -> "pa.Array":
     return pa.FixedSizeListArray.from_arrays(
         pa.array(values.ravel(), pa.float32()), values.shape[1]
     )
-
-
-def _write(out: Path, table: "pa.Table") -> None:
-    import pyarrow.parquet as pq
-
-    from schemas.errors import UserError
-
-    try:
-        pq.write_table(table, out, compression="zstd")
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror or error}") from error

@@ -61,7 +61,7 @@ def _probe(
     if config.probe.transfer and others:
         settings = TransferStage(
             probe=config.probe,
-            embed=config.embed.passes(),
+            embed=config.embed.embedding(),
             names=(zoo.name, *(other.name for other in others)),
             epochs=tuple(other.epochs for other in others),
             own_frame=config.together,
@@ -75,7 +75,7 @@ def _probe(
         inputs["baseline"] = baseline.embed(zoo)
     inputs["zoo"] = zoo.zoo.artifact
     settings_here = ProbeStage(
-        probe=config.probe, embed=config.embed.passes(), preprocess=config.preprocess
+        probe=config.probe, embed=config.embed.embedding(), preprocess=config.preprocess
     )
     return done | {"probes": run(probe, settings_here, **inputs)}
 

@@ -5,6 +5,7 @@ the one that its report is of.
 """
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.config.embed import EmbedConfig
@@ -22,16 +23,28 @@ _HELD_OUT = re.compile(
 """Metrics that a bundle keeps: its own, measured on runs that it was not trained on."""
 
 PASSES = ("embeddings", "evaluation")
-"""Stages that pass whole networks through a model, in the chunks of its benchmark."""
+"""Stages that pass whole networks through a model, in the chunks of its benchmark: first those
+that say in how many views."""
 
 
-def model_of(source: str, *, embedded: bool = False) -> tuple[Store, Artifact, Manifest]:
+Made = tuple[Store, Artifact, Manifest]
+"""A store, something in it, and what it was made from."""
+
+_LACKING = {
+    "embeddings": "name a table of embeddings (--in)",
+    "probes": "name their file (--probes)",
+}
+"""What a user may do instead, where a store lacks what a stage makes of a model."""
+
+
+def model_of(source: str, *, having: str | None = None) -> tuple[Store, Artifact, Manifest]:
     """Return a store and a model in it.
 
     Args:
         source: A store, for the model of its newest report, or its newest model where no report
             was made; or the folder or URI of a model, `STORE/model/KEY`.
-        embedded: Whether a model that a zoo was embedded with goes before newer ones without.
+        having: A stage, such as embeddings: a model that it was run with goes before newer ones
+            that it was not.
 
     Raises:
         UserError: If there is no such model.
@@ -47,8 +60,8 @@ def model_of(source: str, *, embedded: bool = False) -> tuple[Store, Artifact, M
             f"{source} must be a store with a trained model, or a model in one (STORE/model/KEY), "
             "got none; train one with `sane run`"
         )
-    if embedded:
-        models = [pair for pair in models if embeddings_of(store, pair[0])] or models
+    if having is not None:
+        models = [pair for pair in models if made_of(store, having, pair[0])] or models
     return store, *models[-1]
 
 
@@ -69,8 +82,18 @@ def sane_of(
     licence: str = "apache-2.0",
     metrics: dict[str, float] | None = None,
     device: str = "cpu",
+    embed: EmbedConfig | None = None,
 ) -> "Sane":
     """Return a trained SANE, put together from a model of a store and all it was made from.
+
+    Args:
+        store: Where all of it lies.
+        model: The model.
+        name: What the SANE is called.
+        licence: Of its weights.
+        metrics: Measured on held-out runs.
+        device: Where it runs.
+        embed: How it embeds; as networks were last embedded with it, if not given.
 
     Raises:
         ValueError: If tokens, model and zoos do not fit together.
@@ -85,7 +108,7 @@ def sane_of(
         name=name,
         zoos=[store.open(each.inputs["zoo"]).folder for each in made],
         preprocess=PreprocessConfig.model_validate(made[0].config),
-        embed=chunks_of(store, model),
+        embed=embed or embedding_of(store, model),
         seed=made[0].seed,
         licence=licence,
         metrics=metrics,
@@ -93,26 +116,66 @@ def sane_of(
     )
 
 
-def embeddings_of(store: Store, model: Artifact) -> list[tuple[Artifact, Manifest]]:
-    """Return the zoos' embeddings by a model, the newest last."""
-    made = store.artifacts("embeddings")
+def made_of(store: Store, stage: str, model: Artifact) -> list[tuple[Artifact, Manifest]]:
+    """Return what a stage made of a model, the newest last."""
+    made = [pair for pair in store.artifacts(stage) if "model" in pair[1].inputs]
     return [pair for pair in made if pair[1].inputs["model"].digest == model.digest]
 
 
-def chunks_of(store: Store, model: Artifact) -> EmbedConfig:
-    """Return the chunk and halo that networks were last embedded with; the default if never."""
-    passed = [made for stage in PASSES for made in _made_of(store, stage, model)]
-    if not passed:
-        return EmbedConfig()
-    newest = max(passed, key=lambda each: each.created)
-    return EmbedConfig.model_validate(newest.config["embed"]).passes()
+def newest_of_zoo(
+    store: Store, stage: str, model: Artifact, manifest: Manifest, zoo: str | None
+) -> Made:
+    """Return the newest that a stage made of a model and one of its zoos.
+
+    Args:
+        store: Where it lies.
+        stage: `embeddings` or `probes`.
+        model: The model.
+        manifest: Its manifest.
+        zoo: Name of the zoo, of several.
+
+    Raises:
+        UserError: If there is nothing, or it is not said of which zoo.
+    """
+    by_zoo = _by_zoo(store, stage, model, manifest)
+    if not by_zoo:
+        raise UserError(
+            f"{store.uri} must hold {stage} by model {model.digest[:12]}, got none; run "
+            f"the experiment probe (`sane run`), or {_LACKING[stage]}"
+        )
+    if zoo is None and len(by_zoo) > 1:
+        raise UserError(f"the SANE knows the zoos {', '.join(by_zoo)}; say which is meant (--zoo)")
+    if zoo is not None and zoo not in by_zoo:
+        raise UserError(f"zoo must be one of {', '.join(by_zoo)}, got {zoo!r}")
+    return (store, *by_zoo[zoo or next(iter(by_zoo))])
+
+
+def made_at(place: Path, stage: str) -> Made | None:
+    """Return what a stage made in a folder, or with a file in it; None for a mere file."""
+    folder = place if place.is_dir() else place.parent
+    if not (folder / "manifest.json").is_file():
+        return None
+    store = Store(folder.resolve().parents[1])
+    found = [pair for pair in store.artifacts(stage) if pair[1].key == folder.resolve().name]
+    return (store, *found[0]) if found else None
+
+
+def embedding_of(store: Store, model: Artifact) -> EmbedConfig:
+    """Return the chunk, the halo and the views that networks were last embedded with.
+
+    Where no zoo was embedded, the chunk and halo of its evaluation; the default if never.
+    """
+    for stage in PASSES:
+        if made := made_of(store, stage, model):
+            return EmbedConfig.model_validate(made[-1][1].config["embed"]).embedding()
+    return EmbedConfig()
 
 
 def held_out(store: Store, model: Artifact, manifest: Manifest) -> dict[str, float]:
     """Return what was measured of it on held-out runs, the newest of each."""
     found = dict(manifest.metrics)
     for stage in ("evaluation", "probes"):
-        for made in _made_of(store, stage, model):
+        for _, made in made_of(store, stage, model):
             found |= made.metrics
     return {name: value for name, value in found.items() if _HELD_OUT.match(name)}
 
@@ -128,7 +191,16 @@ def _reported(store: Store) -> list[tuple[Artifact, Manifest]]:
     return [models[digest] for digest in digests if digest in models]
 
 
-def _made_of(store: Store, stage: str, model: Artifact) -> list[Manifest]:
-    """Return what a stage made of a model, the newest last."""
-    made = [manifest for _, manifest in store.artifacts(stage)]
-    return [m for m in made if "model" in m.inputs and m.inputs["model"].digest == model.digest]
+def _by_zoo(
+    store: Store, stage: str, model: Artifact, manifest: Manifest
+) -> dict[str, tuple[Artifact, Manifest]]:
+    """Return zoo -> the newest that a stage made of it and a model."""
+    from sane_core.analysis.map import read_checkpoints
+
+    newest = {made[1].inputs["tokens"].digest: made for made in made_of(store, stage, model)}
+    found = {}
+    for tokens in tokens_of(store, manifest):
+        if tokens.digest in newest:
+            zoo = store.open(store.manifest(tokens).inputs["zoo"]).folder
+            found[str(read_checkpoints(zoo)["zoo"][0].as_py())] = newest[tokens.digest]
+    return found

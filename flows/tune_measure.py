@@ -69,7 +69,7 @@ def promise(objective: str, record: Mapping[str, Any]) -> float:
 def _probe(
     session: Session, config: BenchmarkConfig, model: Artifact, target: str, zoo: Compiled
 ) -> float:
-    only_mean = config.embed.passes().model_copy(update={"poolings": ("mean",)})
+    only_mean = config.embed.embedding().model_copy(update={"poolings": ("mean",)})
     stage = EmbedStage(embed=only_mean, epochs=zoo.epochs)
     made = session.for_zoo(zoo.name)(embed, stage, tokens=zoo.tokens, model=model)
     pooled = read_embeddings(session.store.open(made).file("embeddings.parquet"))

@@ -1,7 +1,8 @@
 """Stage `embeddings`: encode and pool every checkpoint of the chosen epochs."""
 
-from sane_core.embedding.zoo import SPLITS, write_embedded_zoo
+from sane_core.embedding.zoo import write_embedded_zoo
 from sane_core.pretraining.files import load
+from sane_core.weights.shards import SPLITS
 from schemas.config.embed import EmbedConfig
 from schemas.records import Record
 from tasks.progress import progress_bar
@@ -21,7 +22,6 @@ def embed(
     job: Job, config: EmbedStage, seed: int, tokens: OpenArtifact, model: OpenArtifact
 ) -> None:
     """Embed all splits (Algorithm 2)."""
-    del seed
     with progress_bar("embed", len(SPLITS), "splits") as bar:
         checkpoints, missing = write_embedded_zoo(
             job.folder,
@@ -29,6 +29,7 @@ def embed(
             tokens.folder / "tokens",
             config.epochs,
             config.embed,
+            seed=seed,
             on_split=bar.advance,
         )
     job.metrics["embed.checkpoints"] = float(checkpoints)

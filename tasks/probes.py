@@ -48,4 +48,4 @@ def probe(
             config.preprocess,
         )
     job.metrics.update(metrics)
-    job.facts["probe.tested"] = runs_tested(config.probe)
+    job.facts["probe.tested"] = runs_tested(config.probe, config.embed.views)

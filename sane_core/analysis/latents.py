@@ -9,11 +9,11 @@ from scipy.spatial.distance import pdist
 from sane_core.embedding.embed import encode
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.weights.layers import Layer
+from sane_core.weights.shards import SPLITS
 from sane_core.weights.streaming import Place, each_checkpoint, places_of, token_size
 from sane_core.weights.tokens import lengths_of, positions_of
 from schemas.config.embed import EmbedConfig
 
-SPLITS = ("train", "validation", "test")
 _BYTES = 64 * 2**20
 """Of tokens encoded at a time."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from sane_core.analysis.network import Analysed, Network, write_analysis
 from sane_core.analysis.spectra import spectral_metrics
 from sane_core.analysis.spread import spread
-from sane_core.api.given import take
+from sane_core.api.given import read_file, take
 from sane_core.api.groups import grouped
 from sane_core.api.networks import Said
 from sane_core.api.passes import Passes
@@ -18,8 +18,6 @@ from sane_core.architectures.registry import match_shapes
 from sane_core.reporting.analysis_draw import of_the_analysis, write_drawn
 from sane_core.weights.layers import Layer, layers_of
 from sane_core.zoo.formats.contents import Contents
-from sane_core.zoo.formats.refused import Refused
-from sane_core.zoo.formats.tensors import read_tensors
 from sane_core.zoo.readers.metrics import percent_to_fraction, split_metrics
 from sane_core.zoo.weight_entries import weights_of
 
@@ -38,12 +36,9 @@ def analyse_files(files: Sequence[Path], out: Path, sane: Sane | None = None) ->
     Raises:
         ValueError: If a file cannot be read, or holds no weights.
     """
-    passes = None
-    if sane is not None:
-        passes = Passes(sane.bundle.model, sane.description.embed, sane.device)
     labels = _labels(files)
     analysed = [
-        _analyse(run, label, path, sane, passes)
+        _analyse(run, label, path, sane)
         for run, (label, path) in enumerate(zip(labels, files, strict=True))
     ]
     out.mkdir(parents=True, exist_ok=True)
@@ -57,10 +52,8 @@ def _labels(files: Sequence[Path]) -> list[str]:
     return stems if len(set(stems)) == len(stems) else [str(path) for path in files]
 
 
-def _analyse(
-    run: int, label: str, path: Path, sane: Sane | None, passes: Passes | None
-) -> Analysed:
-    contents = _read(path)
+def _analyse(run: int, label: str, path: Path, sane: Sane | None) -> Analysed:
+    contents = read_file(path)
     weights = dict(weights_of(contents.tensors, contents.dtypes))
     found = match_shapes({name: values.shape for name, values in contents.tensors.items()})
     prepared, note = None, ""
@@ -71,8 +64,8 @@ def _analyse(
             note = f"no spread: {error}"
     layers = prepared.layers if prepared else _layers(path, contents, weights)
     values = None
-    if prepared and passes:
-        values, note = _spread(prepared, passes)
+    if prepared and sane is not None:
+        values, note = _spread(prepared, sane.passes)
     return Analysed(
         network=Network(
             zoo=label,
@@ -87,17 +80,6 @@ def _analyse(
         spread_note=note,
         metrics=[spectral_metrics(weights[layer.weight][None])[0] for layer in layers],
     )
-
-
-def _read(path: Path) -> Contents:
-    try:
-        return read_tensors(path)
-    except Refused as refused:
-        raise ValueError(f"{path} cannot be read as a checkpoint: {refused}") from refused
-    except OSError as error:
-        raise ValueError(
-            f"{path} must be a checkpoint file, got: {error.strerror or error}"
-        ) from error
 
 
 def _layers(path: Path, contents: Contents, weights: dict[str, np.ndarray]) -> tuple[Layer, ...]:

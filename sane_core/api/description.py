@@ -114,8 +114,8 @@ class Description(Record):
     shape: AutoencoderShape = Field(description="token size, window, positions")
     autoencoder: AutoencoderConfig
     preprocess: PreprocessConfig = Field(description="as the zoos were made into tokens")
-    embed: EmbedConfig = Field(default=EmbedConfig(), description="chunk and halo")
-    seed: int = Field(ge=0, description="of the alignment: the order of its groups")
+    embed: EmbedConfig = Field(default=EmbedConfig(), description="chunk, halo, views")
+    seed: int = Field(ge=0, description="of the alignment (the order of its groups) and of views")
     zoos: tuple[ZooRecord, ...] = Field(min_length=1)
     metrics: dict[str, float] = Field(default={}, description="measured on held-out runs")
     files: dict[str, FileEntry] = Field(default={}, description="of the bundle, by name")

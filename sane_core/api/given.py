@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sane_core.zoo.formats.contents import Contents
 from sane_core.zoo.formats.limits import Limits
 from sane_core.zoo.formats.refused import Refused, printable
 from sane_core.zoo.formats.state_dict import array_of, with_own_names
@@ -92,6 +93,22 @@ def take(model: Weights, label: str) -> Given:
     return given
 
 
+def read_file(path: Path) -> Contents:
+    """Read a checkpoint file, whatever its format.
+
+    Raises:
+        ValueError: If it cannot be read, or is no checkpoint.
+    """
+    try:
+        return read_tensors(path)
+    except Refused as refused:
+        raise ValueError(f"{path} cannot be read as a checkpoint: {refused}") from refused
+    except OSError as error:
+        raise ValueError(
+            f"{path} must be a checkpoint file, got: {error.strerror or error}"
+        ) from error
+
+
 def _from_module(module: nn.Module, label: str) -> Given:
     stored = module.state_dict()
     parameters = dict(module.named_parameters())
@@ -129,14 +146,7 @@ def _from_mapping(state: Mapping[str, Any], label: str) -> Given:
 
 
 def _from_file(path: Path) -> Given:
-    try:
-        contents = read_tensors(path)
-    except Refused as refused:
-        raise ValueError(f"{path} cannot be read as a checkpoint: {refused}") from refused
-    except OSError as error:
-        raise ValueError(
-            f"{path} must be a checkpoint file, got: {error.strerror or error}"
-        ) from error
+    contents = read_file(path)
     tensors = {
         name: torch.tensor(values).to(getattr(torch, contents.dtypes[name]))
         for name, values in contents.tensors.items()

@@ -47,7 +47,8 @@ class Sane:
         """
         self.bundle = bundle
         self.device = device
-        self._passes = Passes(bundle.model, bundle.description.embed, device)
+        described = bundle.description
+        self.passes = Passes(bundle.model, described.embed, device, described.seed)
 
     @property
     def description(self) -> Description:
@@ -88,8 +89,8 @@ class Sane:
                 trained; without them references are put together from their tokens, and alignment
                 then looks at no entry that is not cut into tokens (batch norms).
             preprocess: As the zoos were made into tokens.
-            embed: Chunk and halo.
-            seed: Of the stage `tokens`.
+            embed: Chunk and halo, and the views that embeddings are averaged over.
+            seed: Of the run: of the alignment and the views.
             licence: SPDX identifier of the weights' licence.
             metrics: Measured on held-out runs.
             device: Where the autoencoder runs.
@@ -180,7 +181,7 @@ class Sane:
             ValueError: If a network cannot be used, vectors of several architectures differ in
                 length, or their latents stand at different positions.
         """
-        poolings = self._passes.poolings
+        poolings = self.passes.poolings
         pooling = pooling or poolings[0]
         if pooling not in poolings or level not in ("model", "token"):
             raise ValueError(
@@ -192,10 +193,8 @@ class Sane:
         groups = grouped(given, self.bundle, said, align, self.device)
         prepared = [group.prepared for group in groups]
         of_models = level == "model"
-        values = (
-            self._passes.embed(prepared, pooling) if of_models else self._passes.encode(prepared)
-        )
-        of_tokens = level == "token" and not self._passes.one_latent
+        values = self.passes.embed(prepared, pooling) if of_models else self.passes.encode(prepared)
+        of_tokens = level == "token" and not self.passes.one_latent
         vectors = stacked(in_order(groups, values), [group.network.name for group in groups])
         return Embedding(
             vectors=vectors[0] if alone else vectors,
@@ -222,7 +221,7 @@ class Sane:
         Raises:
             ValueError: If a network cannot be used, or there is one latent for a whole network.
         """
-        if self._passes.one_latent:
+        if self.passes.one_latent:
             raise ValueError(
                 "latents of tokens are those of a SANE with one per token, and this one has one "
                 "for a whole network (bottleneck: model); embed networks instead"
@@ -230,7 +229,7 @@ class Sane:
         given, _ = take_all(models)
         said = Said(architecture, zoo, inputs)
         groups = grouped(given, self.bundle, said, align, self.device)
-        values = self._passes.encode([group.prepared for group in groups])
+        values = self.passes.encode([group.prepared for group in groups])
         found = [
             [
                 NetworkLatents(read, own, group.prepared.positions)
@@ -274,7 +273,7 @@ class Sane:
                 model, or the zoo has no k networks.
         """
         catalogue = zoo if isinstance(zoo, Catalogue) else Catalogue.read(Path(zoo))
-        pooling = pooling or catalogue.pooling(self._passes.poolings)
+        pooling = pooling or catalogue.pooling(self.passes.poolings)
         found = self.embed(
             models, pooling=pooling, architecture=architecture, zoo=like, inputs=inputs, align=align
         ).vectors
@@ -304,7 +303,7 @@ class Sane:
         said = Said(architecture, zoo, inputs)
         groups = grouped(given, self.bundle, said, align, self.device)
         results = []
-        tokens = self._passes.reconstruct([group.prepared for group in groups])
+        tokens = self.passes.reconstruct([group.prepared for group in groups])
         for group, own in zip(groups, tokens, strict=True):
             weights = restore(own, group.prepared)
             results.append(

@@ -1,32 +1,61 @@
 """Embed a whole zoo: every checkpoint that windows were cut from, of every split (Algorithm 2).
 
 Checkpoints are read, encoded and pooled one after another. In memory are a batch of chunks and
-what is in progress, whatever the zoo's size and its networks' length; and the vectors, where they
-are returned rather than written.
+what is in progress, a network in each of its frames at least, whatever the zoo's size; and the
+vectors, where they are returned rather than written.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sane_core.embedding.device import on_gpu
-from sane_core.embedding.embed import encode_each
 from sane_core.embedding.files import Embeddings, EmbeddingsWriter, joined
+from sane_core.embedding.frames import Frames, encode_in_frames, frames_of, pool_in_frames
 from sane_core.embedding.packing import Sequence as Tokens
-from sane_core.embedding.pooling import not_available, pool
+from sane_core.embedding.pooling import not_available
 from sane_core.embedding.token_files import Latents, LatentsWriter
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.weights.files import read_layers
+from sane_core.weights.shards import SPLITS
 from sane_core.weights.streaming import Place, each_checkpoint, places_of, token_size
 from sane_core.weights.tokens import lengths_of, positions_of
 from schemas.config.embed import EmbedConfig
 
-SPLITS = ("train", "validation", "test")
-
 POOLED = 8 * 2**20
 """Bytes of latents pooled at once, unless one checkpoint alone has more."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Latents of some checkpoints of one split, in every frame.
+
+    Attributes:
+        split: Their split.
+        frames: Which frames.
+        latents: float32 [checkpoints · frames, N, d_z], the frames of a checkpoint side by side.
+        positions: int64 [N, 3], `[n, l, k]`.
+        places: The checkpoints.
+    """
+
+    split: str
+    frames: Frames
+    latents: np.ndarray
+    positions: np.ndarray
+    places: tuple[Place, ...]
+
+    @property
+    def own(self) -> Latents:
+        """The latents of each checkpoint's own frame, the aligned one."""
+        return Latents(
+            self.latents[:: self.frames.count],
+            self.positions,
+            np.array([place.run for place in self.places]),
+            np.array([place.epoch for place in self.places]),
+        )
 
 
 def encode_zoo(
@@ -34,26 +63,29 @@ def encode_zoo(
     tokens: Path,
     epochs: Sequence[int],
     config: EmbedConfig,
+    seed: int = 0,
     on_split: Callable[[], None] | None = None,
-) -> Iterator[tuple[str, Latents]]:
+) -> Iterator[Encoded]:
     """Encode checkpoints, in the order of their tokens.
 
     Args:
         model: Encoder; it is moved to a GPU, where there is one.
         tokens: The `tokens/` folder of the preprocess stage; its tables lie beside it.
         epochs: Epochs to encode.
-        config: Chunk, halo and batch sizes.
+        config: Chunk, halo and batch sizes, and views.
+        seed: The run's seed, for the views.
         on_split: Called after each split.
 
     Yields:
-        The split, and latents of some of its checkpoints.
+        Latents of some checkpoints of a split.
 
     Raises:
-        ValueError: If a split has no such checkpoint; as `encode_each`.
+        ValueError: If a split has no such checkpoint; as `encode_each` and `frames_of`.
     """
     model = on_gpu(model)
     layers, d_t = read_layers(tokens.parent / "layers.parquet"), token_size(tokens)
     positions, lengths = positions_of(layers, d_t), lengths_of(layers, d_t)
+    frames = frames_of(tokens, layers, config.views, seed)
     for split in SPLITS:
         places = places_of(tokens.parent / "checkpoints.parquet", split, epochs)
         if not places:
@@ -65,9 +97,9 @@ def encode_zoo(
             Tokens(values, positions, lengths, f"run {place.run} at epoch {place.epoch}")
             for place, values in each_checkpoint(tokens, split, places)
         )
-        each = zip(places, encode_each(model, checkpoints, config), strict=True)
-        for part in _together(each, positions):
-            yield split, part
+        each = zip(places, encode_in_frames(model, checkpoints, frames, config), strict=True)
+        for some, latents in _together(each):
+            yield Encoded(split, frames, latents, positions, some)
         if on_split:
             on_split()
 
@@ -78,18 +110,15 @@ def embed_zoo(
     epochs: Sequence[int],
     config: EmbedConfig,
     name: str = "sane",
+    seed: int = 0,
     on_split: Callable[[], None] | None = None,
 ) -> Embeddings:
     """Encode and pool checkpoints, and return their embeddings.
 
     Arguments and errors are those of `encode_zoo`; `name` is the prefix of the vectors' names.
     """
-    return joined(
-        [
-            _pooled(name, split, latents, config)
-            for split, latents in encode_zoo(model, tokens, epochs, config, on_split)
-        ]
-    )
+    encoded = encode_zoo(model, tokens, epochs, config, seed, on_split)
+    return joined([_pooled(name, each, config) for each in encoded])
 
 
 def write_embedded_zoo(
@@ -99,12 +128,13 @@ def write_embedded_zoo(
     epochs: Sequence[int],
     config: EmbedConfig,
     name: str = "sane",
+    seed: int = 0,
     on_split: Callable[[], None] | None = None,
 ) -> tuple[int, dict[str, str]]:
     """Encode and pool checkpoints into `embeddings.parquet`.
 
     Other arguments and errors are those of `embed_zoo`. The folder gets the table, and with
-    `config.tokens` also `latents.parquet`, a row per token.
+    `config.tokens` also `latents.parquet`, a row per token of the aligned network.
 
     Returns:
         Number of checkpoints, and why an embedding that was asked for is not there, by its name.
@@ -118,45 +148,44 @@ def write_embedded_zoo(
         of_tokens = None
         if config.tokens:
             of_tokens = open_files.enter_context(LatentsWriter(folder / "latents.parquet"))
-        for split, latents in encode_zoo(model, tokens, epochs, config, on_split):
-            embeddings.add(_pooled(name, split, latents, config))
+        for encoded in encode_zoo(model, tokens, epochs, config, seed, on_split):
+            embeddings.add(_pooled(name, encoded, config))
             if of_tokens:
-                of_tokens.add(latents)
-            count += len(latents.runs)
-            missing = _missing(name, latents, config)
+                of_tokens.add(encoded.own)
+            count += len(encoded.places)
+            missing = _missing(name, encoded.latents, config)
     return count, missing
 
 
-def _together(each: Iterator[tuple[Place, np.ndarray]], positions: np.ndarray) -> Iterator[Latents]:
+def _together(
+    each: Iterator[tuple[Place, np.ndarray]],
+) -> Iterator[tuple[tuple[Place, ...], np.ndarray]]:
     """Collect checkpoints until they are worth pooling."""
     places: list[Place] = []
     values: list[np.ndarray] = []
-
-    def collected() -> Latents:
-        runs, epochs = ([getattr(place, key) for place in places] for key in ("run", "epoch"))
-        return Latents(np.stack(values), positions, np.array(runs), np.array(epochs))
-
     for place, latents in each:
         places.append(place)
         values.append(latents)
         if len(values) * latents.nbytes >= POOLED:
-            yield collected()
+            yield tuple(places), np.concatenate(values)
             places, values = [], []
     if values:
-        yield collected()
+        yield tuple(places), np.concatenate(values)
 
 
-def _pooled(name: str, split: str, latents: Latents, config: EmbedConfig) -> Embeddings:
-    vectors = pool(name, latents.values, latents.positions[:, 1], config.poolings)
+def _pooled(name: str, encoded: Encoded, config: EmbedConfig) -> Embeddings:
+    layer, own = encoded.positions[:, 1], encoded.own
+    vectors = pool_in_frames(name, encoded.latents, layer, encoded.frames, config.poolings)
     if not vectors:
         raise ValueError(
             f"embed.poolings must leave an embedding of networks of this length, got "
-            f"{', '.join(_missing(name, latents, config).values())}; add mean, which any length has"
+            f"{', '.join(_missing(name, encoded.latents, config).values())}; add mean, which any "
+            "length has"
         )
-    return Embeddings(vectors, latents.runs, latents.epochs, np.full(len(latents.runs), split))
+    return Embeddings(vectors, own.runs, own.epochs, np.full(len(own.runs), encoded.split))
 
 
-def _missing(name: str, latents: Latents, config: EmbedConfig) -> dict[str, str]:
-    sizes = latents.values.shape[1:]
+def _missing(name: str, latents: np.ndarray, config: EmbedConfig) -> dict[str, str]:
+    sizes = latents.shape[1:]
     reasons = {f"{name}_{pooling}": not_available(pooling, *sizes) for pooling in config.poolings}
     return {key: reason for key, reason in reasons.items() if reason}

@@ -4,99 +4,31 @@ What is chosen - λ, the pooling - is chosen on validation runs. Every claim tha
 features is above another is a paired bootstrap over the tested runs.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import kendalltau
 
-from sane_core.probing.bootstrap import interval, resample_mean, resample_r2
+from sane_core.probing.bootstrap import resample_mean, resample_r2
 from sane_core.probing.folds import Sides, all_tested
 from sane_core.probing.linear import Fit, columns_of, fit_ridge, r_squared
+from sane_core.probing.scores import (
+    ClassResult,
+    Difference,
+    ProbeResult,
+    differences_of,
+    result_of,
+)
+from sane_core.probing.selections import BESIDE, SELECTED, SELECTIONS, STATISTICS
 from sane_core.probing.targets import Target
 from sane_core.seeding import rng_for
 from schemas.config.probe import ProbeConfig
 
-SELECTED = "sane_selected"
-"""The SANE pooling of highest validation score, chosen per target."""
-COMBINED = "sane_statistics"
-"""A SANE pooling and s(W) side by side, the pooling chosen the same way, for the two together."""
-STATISTICS = "statistics"
-BESIDE = "+statistics"
 SHARES = (1.0, 0.1, 0.01, 0.001)
 """Candidates for the penalty of s(W) beside an embedding, as shares of λ."""
 
-SELECTIONS: Mapping[str, tuple[str, str]] = {
-    SELECTED: ("sane_", ""),
-    COMBINED: ("sane_", BESIDE),
-    "untrained_selected": ("untrained_", ""),
-    "pca_selected": ("pca_", ""),
-}
-"""Selection -> (prefix, ending) of the features it selects from."""
-OURS = (SELECTED, COMBINED)
-OTHERS = (STATISTICS, "untrained_selected", "pca_selected", "outputs", "weights", "global")
-"""What each of ours is compared with, where it is there."""
-
-_EQUAL = 1e-12
-"""Differences below it are rounding."""
-
 Fits = dict[tuple[str, str], list[Fit]]
 """(features, target) -> a fit per fold."""
-
-
-@dataclass(frozen=True)
-class ProbeResult:
-    """How well one kind of features tells a number, with the 95 % interval over tested runs.
-
-    `chosen`: the features that a selection chose, by fold where folds chose differently.
-    `validation_r2` and `regularization` are the mean and the median over folds.
-    """
-
-    features: str
-    target: str
-    dimensions: int
-    regularization: float
-    validation_r2: float
-    test_r2: float
-    low: float
-    high: float
-    kendall: float
-    chosen: str
-
-
-@dataclass(frozen=True)
-class ClassResult:
-    """The same for a class; `majority`: share of tested rows of the train runs' commonest class."""
-
-    features: str
-    target: str
-    dimensions: int
-    regularization: float
-    validation_accuracy: float
-    test_accuracy: float
-    low: float
-    high: float
-    majority: float
-    classes: int
-    chosen: str
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What features `a` score above `b`, with the 95 % interval of the paired bootstrap.
-
-    `share_above`: of the resamples in which a scores more than b.
-    """
-
-    target: str
-    a: str
-    b: str
-    measure: str
-    difference: float
-    low: float
-    high: float
-    share_above: float
-    runs: int
 
 
 @dataclass(frozen=True)
@@ -115,7 +47,7 @@ class Compared:
 
     target: Target
     sides: Sequence[Sides]
-    results: list[ProbeResult] | list[ClassResult]
+    results: list[ProbeResult | ClassResult]
     differences: list[Difference]
     predictions: dict[str, np.ndarray]
     fits: dict[str, list[Fit]]
@@ -205,13 +137,12 @@ def compare(
     else:
         resampled = resample_r2(truth, made, runs[rows], rng, config.bootstraps)
     of = dict(zip(predictions, resampled, strict=True))
-    summary = _classes if target.classes else _numbers
     results = [
-        summary(name, target, found, sides, predictions[name], of[name], chosen.get(name, []))
+        result_of(name, target, found, sides, predictions[name], of[name], chosen.get(name, []))
         for name, found in shown.items()
     ]
-    differences = list(_differences(target, truth, predictions, of, len(np.unique(runs[rows]))))
-    return Compared(target, sides, results, differences, predictions, own, chosen)  # type: ignore[arg-type]
+    differences = list(differences_of(target, truth, predictions, of, len(np.unique(runs[rows]))))
+    return Compared(target, sides, results, differences, predictions, own, chosen)
 
 
 def _best(fits: Mapping[str, list[Fit]], candidates: Sequence[str], fold: int) -> str:
@@ -235,101 +166,3 @@ def _read(
     order = np.argsort(np.concatenate([side.test for side in sides]))
     made = np.concatenate([fit.test for fit in fits])[order]
     return made.argmax(1).astype(np.float64) if target.classes else made[:, 0]
-
-
-def _measure(target: Target, truth: np.ndarray, predictions: np.ndarray) -> float:
-    return float((truth == predictions).mean()) if target.classes else r_squared(truth, predictions)
-
-
-def _numbers(
-    name: str,
-    target: Target,
-    fits: Sequence[Fit],
-    sides: Sequence[Sides],
-    predictions: np.ndarray,
-    resampled: np.ndarray,
-    chosen: Sequence[str],
-) -> ProbeResult:
-    truth = target.values[all_tested(sides)]
-    low, high = interval(resampled)
-    return ProbeResult(
-        features=name,
-        target=target.name,
-        dimensions=_dimensions(fits),
-        regularization=float(np.median([fit.regularization for fit in fits])),
-        validation_r2=float(np.mean([fit.score for fit in fits])),
-        test_r2=r_squared(truth, predictions),
-        low=float(low),
-        high=float(high),
-        kendall=float(kendalltau(truth, predictions).statistic),
-        chosen=_listed(chosen),
-    )
-
-
-def _classes(
-    name: str,
-    target: Target,
-    fits: Sequence[Fit],
-    sides: Sequence[Sides],
-    predictions: np.ndarray,
-    resampled: np.ndarray,
-    chosen: Sequence[str],
-) -> ClassResult:
-    truth = target.values[all_tested(sides)]
-    low, high = interval(resampled)
-    return ClassResult(
-        features=name,
-        target=target.name,
-        dimensions=_dimensions(fits),
-        regularization=float(np.median([fit.regularization for fit in fits])),
-        validation_accuracy=float(np.mean([fit.score for fit in fits])),
-        test_accuracy=float((truth == predictions).mean()),
-        low=float(low),
-        high=float(high),
-        majority=_majority(target, sides),
-        classes=len(target.classes),
-        chosen=_listed(chosen),
-    )
-
-
-def _majority(target: Target, sides: Sequence[Sides]) -> float:
-    hits = [
-        target.values[side.test] == np.bincount(target.values[side.train].astype(int)).argmax()
-        for side in sides
-    ]
-    return float(np.concatenate(hits).mean())
-
-
-def _dimensions(fits: Sequence[Fit]) -> int:
-    return max(len(fit.ridge.coefficients) + len(fit.ridge.further) for fit in fits)
-
-
-def _listed(chosen: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(name.removesuffix(BESIDE) for name in chosen))
-
-
-def _differences(
-    target: Target,
-    truth: np.ndarray,
-    predictions: Mapping[str, np.ndarray],
-    resampled: Mapping[str, np.ndarray],
-    runs: int,
-) -> Iterable[Difference]:
-    for a, b in [(a, b) for a in OURS for b in OTHERS] + [(COMBINED, SELECTED)]:
-        if a not in predictions or b not in predictions:
-            continue
-        first, second = (_measure(target, truth, predictions[name]) for name in (a, b))
-        apart = resampled[a] - resampled[b]
-        low, high = interval(apart)
-        known = apart[np.isfinite(apart)]
-        yield Difference(
-            target=target.name,
-            a=a,
-            b=b,
-            measure="accuracy" if target.classes else "r2",
-            difference=first - second,
-            low=float(low),
-            high=float(high),
-            share_above=float((known > _EQUAL).mean()) if len(known) else float("nan"),
-            runs=runs,
-        )

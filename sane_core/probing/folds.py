@@ -14,9 +14,8 @@ from typing import Literal
 
 import numpy as np
 
+from sane_core.weights.shards import SPLITS
 from schemas.errors import UserError
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)

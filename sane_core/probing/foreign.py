@@ -8,8 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sane_core.probing.features import Checkpoints
-from sane_core.seeding import rng_for
+from sane_core.probing.checkpoints import Checkpoints
 from sane_core.weights.frame import Frame
 from sane_core.weights.layers import Layer
 from sane_core.weights.tokens import tokenize
@@ -24,7 +23,10 @@ NOISE = {"noised": 1.0, "noised_mildly": 0.3}
 
 
 def make_foreign(
-    weights: Mapping[str, np.ndarray], layers: tuple[Layer, ...], kind: str, seed: int
+    weights: Mapping[str, np.ndarray],
+    layers: tuple[Layer, ...],
+    kind: str,
+    rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     """Return networks that are foreign in one of the ways of `KINDS`.
 
@@ -32,9 +34,8 @@ def make_foreign(
         weights: Entry -> float32 [models, ...], raw; what is in no layer stays as it is.
         layers: Layers of the architecture.
         kind: One of `KINDS`.
-        seed: The run's seed.
+        rng: Source of the draw.
     """
-    rng = rng_for(seed, "foreign", kind)
     made = dict(weights)
     for layer in layers:
         shapes = {name: weights[name].shape[1:] for name in layer.entries}
@@ -65,5 +66,4 @@ def tokens_of(
     """
     models = np.arange(len(next(iter(weights.values()))))
     aligned = frame.apply(frame.find(weights, models.tolist()), weights, models)
-    d_t = checkpoints.parts[0].values.shape[2]
-    return tokenize(aligned, checkpoints.layers, d_t, checkpoints.statistics)
+    return tokenize(aligned, checkpoints.layers, checkpoints.d_t, checkpoints.statistics)

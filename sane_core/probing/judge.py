@@ -5,26 +5,26 @@ promised approximately; what they did on test runs is reported beside it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sane_core.embedding.device import on_gpu
-from sane_core.embedding.embed import encode
 from sane_core.embedding.files import Embeddings
-from sane_core.embedding.pooling import pool
+from sane_core.embedding.frames import embed_models, frames_of
 from sane_core.pretraining.files import load
-from sane_core.probing.compare import BESIDE, COMBINED, SELECTED, STATISTICS, Compared
+from sane_core.probing.checkpoints import Checkpoints
+from sane_core.probing.compare import Compared
 from sane_core.probing.conformal import Coverage, run_quantile
-from sane_core.probing.features import Checkpoints
 from sane_core.probing.folds import Sides
 from sane_core.probing.foreign import KINDS, make_foreign, tokens_of
 from sane_core.probing.gate import Gate, fit_gate
 from sane_core.probing.linear import Fit
 from sane_core.probing.predictor import Predictor, Reading
+from sane_core.probing.selections import BESIDE, COMBINED, SELECTED, STATISTICS
 from sane_core.probing.statistics import weight_statistics
-from sane_core.weights.files import TokenSet
+from sane_core.seeding import rng_for
 from sane_core.weights.frame import Frame
 from schemas.config.embed import EmbedConfig
 from schemas.config.probe import ProbeConfig
@@ -132,24 +132,41 @@ def try_gate(
         model: Folder of the pretrain stage.
         embeddings: SANE's.
         statistics: s(W) of the same checkpoints.
-        embed: Chunk sizes.
+        embed: Chunk sizes and views.
         seed: The run's seed.
     """
     pooling = gate_pooling(embeddings.vectors)
     test = embeddings.split == "test"
     own = gate.distances(embeddings.vectors[pooling][test], statistics[test])
     found = [_alarms("test", own, len(np.unique(embeddings.runs[test])))]
-    encoder = on_gpu(load(model))
-    part = _last_epoch(checkpoints.parts[2])
-    raw = checkpoints.as_trained(checkpoints.entries(part), part)
-    for kind in KINDS:
-        weights = make_foreign(raw, checkpoints.layers, kind, seed)
-        tokens = tokens_of(weights, checkpoints, frame)
-        latents = encode(encoder, tokens, part.positions, part.lengths, embed)
-        pooled = pool("sane", latents, part.positions[:, 1])[pooling]
-        beside = weight_statistics(weights, checkpoints.layers)
-        found.append(_alarms(kind, gate.distances(pooled, beside), len(part)))
+    found += _foreign(gate, checkpoints.last_of("test"), frame, model, pooling, embed, seed)
     return found
+
+
+def _foreign(
+    gate: Gate,
+    checkpoints: Checkpoints,
+    frame: Frame,
+    model: Path,
+    pooling: str,
+    embed: EmbedConfig,
+    seed: int,
+) -> list[Alarms]:
+    """Show a gate networks made from others, piece by piece."""
+    encoder, place = on_gpu(load(model)), (checkpoints.positions, checkpoints.lengths)
+    frames = frames_of(checkpoints.folder / "tokens", checkpoints.layers, embed.views, seed)
+    draws = {kind: rng_for(seed, "foreign", kind) for kind in KINDS}
+    distances: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}
+    for part in checkpoints.pieces():
+        raw = checkpoints.as_trained(checkpoints.entries(part), part)
+        for kind, rng in draws.items():
+            weights = make_foreign(raw, checkpoints.layers, kind, rng)
+            tokens = tokens_of(weights, checkpoints, frame)
+            vectors = embed_models(encoder, tokens, *place, frames, embed)
+            beside = weight_statistics(weights, checkpoints.layers)
+            distances[kind].append(gate.distances(vectors[pooling], beside))
+    together = {kind: np.concatenate(own) for kind, own in distances.items()}
+    return [_alarms(kind, own, len(own)) for kind, own in together.items()]
 
 
 def predictor_of(
@@ -177,12 +194,6 @@ def predictor_of(
         chosen = each.chosen[COMBINED][0].removesuffix(BESIDE)
         readings[name] = Reading(chosen, fit.ridge, half, config.coverage)
     return Predictor(gate, pooling, readings)
-
-
-def _last_epoch(part: TokenSet) -> TokenSet:
-    last = np.flatnonzero(part.epochs == part.epochs.max())
-    some = {name: getattr(part, name)[last] for name in ("values", "runs", "epochs")}
-    return replace(part, **some)
 
 
 def _alarms(networks: str, distances: np.ndarray, runs: int) -> Alarms:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from sane_core.probing.gate import Block, Gate
@@ -72,8 +72,19 @@ class Predictor:
         return self.distances(vectors, statistics) > 1
 
     def distances(self, vectors: Mapping[str, np.ndarray], statistics: np.ndarray) -> np.ndarray:
-        """Return float64 [models]: how far models are from the zoo; above 1 they are foreign."""
-        return self.gate.distances(vectors[self.gate_pooling], statistics)
+        """Return float64 [models]: how far models are from the zoo; above 1 they are foreign.
+
+        Raises:
+            ValueError: If embeddings are of another width, so of another model.
+        """
+        pooled, wanted = vectors[self.gate_pooling], len(self.gate.embedding.centre)
+        if pooled.shape[1] != wanted:
+            raise ValueError(
+                f"embeddings {self.gate_pooling} must have {wanted} dimensions, as those that "
+                f"probes were fitted on, got {pooled.shape[1]}; take the model that they were "
+                "fitted on"
+            )
+        return self.gate.distances(pooled, statistics)
 
     def predict(
         self, vectors: Mapping[str, np.ndarray], statistics: np.ndarray
@@ -116,10 +127,19 @@ def write_predictor(path: Path, predictor: Predictor) -> None:
 
 
 def read_predictor(path: Path) -> Predictor:
-    """Read what `write_predictor` wrote."""
-    with safe_open(path, framework="numpy") as file:
-        described = json.loads(file.metadata()["sane.predictor"])
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    """Read what `write_predictor` wrote.
+
+    Raises:
+        ValueError: If it is no such file.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            described = json.loads(file.metadata()["sane.predictor"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} must be the probes' predictor.safetensors, got: {error!r}"
+        ) from error
     embedding, statistics = (
         Block(**{name: arrays[f"{of}.{name}"] for name in _GATE}, **described["gate"][of])
         for of in _BLOCKS

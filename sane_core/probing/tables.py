@@ -18,19 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sane_core.probing.compare import (
-    COMBINED,
-    SELECTED,
-    STATISTICS,
-    ClassResult,
-    Compared,
-    Difference,
-    ProbeResult,
-)
+from sane_core.probing.compare import Compared
 from sane_core.probing.conformal import Coverage
 from sane_core.probing.folds import all_tested
 from sane_core.probing.gate import Gate
 from sane_core.probing.judge import Alarms
+from sane_core.probing.scores import ClassResult, Difference, ProbeResult
+from sane_core.probing.selections import COMBINED, SELECTED, STATISTICS
 
 SHOWN = (SELECTED, COMBINED, STATISTICS)
 """Features whose predictions are kept."""

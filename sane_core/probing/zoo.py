@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from sane_core.embedding.files import Embeddings
-from sane_core.probing.compare import STATISTICS, Compared, chosen_poolings, compare, fit_all
-from sane_core.probing.features import KINDS, make_features, read_checkpoints
+from sane_core.probing.checkpoints import read_checkpoints
+from sane_core.probing.compare import Compared, chosen_poolings, compare, fit_all
+from sane_core.probing.features import KINDS, make_features
 from sane_core.probing.folds import Sides, fixed_sides, folded_sides
 from sane_core.probing.judge import coverages, gate_pooling, predictor_of, try_gate, zoo_gate
 from sane_core.probing.predictor import write_predictor
+from sane_core.probing.selections import STATISTICS
 from sane_core.probing.tables import Probed, write_probed
 from sane_core.probing.targets import Target, read_targets, reason_against
 from sane_core.seeding import rng_for
@@ -48,7 +50,7 @@ def probe_zoo(
         model: Folder of the pretrain stage.
         embeddings: SANE's embeddings.
         config: Targets, λ candidates, folds, coverage.
-        embed: Chunk sizes of what is embedded here.
+        embed: Chunk sizes and views of what is embedded here.
         seed: The run's seed.
         folder: Gets the tables.
         on_features: Called `STEPS` times.
@@ -105,8 +107,13 @@ def probe_zoo(
     return write_probed(folder, probed)
 
 
-def runs_tested(config: ProbeConfig) -> str:
-    """Say which runs probes are tested on."""
+def runs_tested(config: ProbeConfig, views: int = 1) -> str:
+    """Say which runs probes are tested on, and in how many views, if in several."""
+    averaged = f"; SANE, its untrained control and the PCA averaged over {views} views"
+    return _tested(config) + averaged * (views > 1)
+
+
+def _tested(config: ProbeConfig) -> str:
     if not config.folds:
         return "the test runs of the fixed split"
     if config.fold_over == "unseen":

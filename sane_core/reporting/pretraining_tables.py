@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from sane_core.reporting.table import Table
+from sane_core.weights.shards import SPLITS
 
 ROWS = (
     ("pretrain.parameters", "parameters of the autoencoder", "{:,.0f}"),
@@ -18,7 +19,6 @@ ROWS = (
     ("pretrain.validation_contrastive", "contrastive loss in validation, nats", "{:.3f}"),
 )
 """Metric, what it is called, how it is written."""
-SPLITS = ("train", "validation", "test")
 
 
 def trained_table(metrics: Mapping[str, float]) -> Table:

@@ -22,6 +22,12 @@ class EmbedConfig(Record):
     poolings: tuple[Pooling, ...] = Field(
         default=POOLINGS, min_length=1, description="embeddings that are made, each a column"
     )
+    views: int = Field(
+        default=1,
+        ge=1,
+        description="frames that a network is embedded in, and embeddings averaged over: its "
+        "aligned one, and function-preserving permutations of it; 1 is the aligned one alone",
+    )
     tokens: bool = Field(default=False, description="also write the latents of every token")
 
     @field_validator("poolings")
@@ -37,3 +43,7 @@ class EmbedConfig(Record):
         Their keys then do not depend on what embeddings are made.
         """
         return EmbedConfig(chunk=self.chunk, halo=self.halo, batch=self.batch)
+
+    def embedding(self) -> "EmbedConfig":
+        """Return the sizes of the passes and the views, for stages that embed further networks."""
+        return self.passes().model_copy(update={"views": self.views})

@@ -13,10 +13,11 @@ from sane_core.embedding.embed import encode
 from sane_core.embedding.files import read_embeddings
 from sane_core.embedding.pooling import pool
 from sane_core.embedding.token_files import Latents, LatentsWriter, read_latents
-from sane_core.embedding.zoo import SPLITS, embed_zoo, write_embedded_zoo
+from sane_core.embedding.zoo import embed_zoo, write_embedded_zoo
 from sane_core.pretraining.autoencoder import AutoencoderShape, build
 from sane_core.weights.files import TokenSet, read_tokens, write_layers, write_tokens
 from sane_core.weights.layers import layers_of
+from sane_core.weights.shards import SPLITS
 from sane_core.weights.standardize import measure
 from sane_core.weights.tokens import lengths_of, positions_of
 from schemas.config.embed import EmbedConfig
@@ -158,6 +159,11 @@ def test_networks_that_are_too_long_for_every_pooling_asked_for_are_refused(
     _, missing = write_embedded_zoo(tmp_path, autoencoder(), tokens, (0,), added)
     assert missing.keys() == {"sane_full"}
     assert read_embeddings(tmp_path / "embeddings.parquet").vectors.keys() == {"sane_mean"}
+
+
+def test_views_of_networks_whose_symmetries_are_not_known_are_refused(tokens):
+    with pytest.raises(ValueError, match="embed.views must be 1 for networks without known"):
+        embed_zoo(autoencoder(), tokens, (0,), CONFIG.model_copy(update={"views": 2}))
 
 
 def test_tokens_of_one_latent_per_model_are_refused(tokens, tmp_path):

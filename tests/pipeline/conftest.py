@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from threadpoolctl import threadpool_limits
@@ -37,7 +39,7 @@ pretrain:
   autoencoder: {d_model: 16, heads: 2, layers: 1, d_z: 8, d_projection: 8}
   epochs: 2
   batch: 4
-embed: {chunk: 16, halo: 4}
+embed: {chunk: 16, halo: 4, views: 2}
 probe: {targets: [epoch], bootstraps: 20, lambdas: [1.0, 0.1]}
 generate:
   prompt_epoch: 2
@@ -164,3 +166,22 @@ def run_all() -> RunAll:
         return Run(store.parent, config, content, made)
 
     return run
+
+
+def save_checkpoint(store: Path, run: int, path: Path) -> Path:
+    """Write what a run of the zoo was after its last epoch to a file."""
+    (weights,) = store.glob("zoo/*/weights")
+    rows = [row for file in sorted(weights.iterdir()) for row in pq.read_table(file).to_pylist()]
+    entries = {
+        row["name"]: torch.tensor(np.array(row["values"], np.float32).reshape(row["shape"]))
+        for row in rows
+        if (row["run"], row["epoch"]) == (run, 2)
+    }
+    torch.save(entries, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def network(reference: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run 3 of the zoo after its last epoch, in a file."""
+    return save_checkpoint(reference.store, 3, tmp_path_factory.mktemp("network") / "net.pt")

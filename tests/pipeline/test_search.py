@@ -4,10 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from flows import model_lineage
@@ -23,21 +20,6 @@ def call(*arguments: object) -> str:
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done.output
-
-
-@pytest.fixture(scope="module")
-def network(reference, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run 3 of the zoo after its last epoch, in a file."""
-    (weights,) = reference.store.glob("zoo/*/weights")
-    rows = [row for file in sorted(weights.iterdir()) for row in pq.read_table(file).to_pylist()]
-    entries = {
-        row["name"]: torch.tensor(np.array(row["values"], np.float32).reshape(row["shape"]))
-        for row in rows
-        if (row["run"], row["epoch"]) == (3, 2)
-    }
-    path = tmp_path_factory.mktemp("network") / "net.pt"
-    torch.save(entries, path)
-    return path
 
 
 def test_a_network_of_the_zoo_is_its_own_nearest(reference, network: Path, monkeypatch):
@@ -105,8 +87,8 @@ def test_an_unknown_zoo_names_those_there_are(reference, network: Path):
 
 def test_a_newer_report_without_embeddings_hides_no_model_with_them(monkeypatch) -> None:
     monkeypatch.setattr(model_lineage, "_reported", lambda store: [("old", "a"), ("new", "b")])
-    monkeypatch.setattr(model_lineage, "embeddings_of", lambda store, model: model == "old")
-    assert model_lineage.model_of("store", embedded=True)[1:] == ("old", "a")
+    monkeypatch.setattr(model_lineage, "made_of", lambda store, stage, model: model == "old")
+    assert model_lineage.model_of("store", having="embeddings")[1:] == ("old", "a")
     assert model_lineage.model_of("store")[1:] == ("new", "b")
-    monkeypatch.setattr(model_lineage, "embeddings_of", lambda store, model: [])
-    assert model_lineage.model_of("store", embedded=True)[1:] == ("new", "b")
+    monkeypatch.setattr(model_lineage, "made_of", lambda store, stage, model: [])
+    assert model_lineage.model_of("store", having="embeddings")[1:] == ("new", "b")

@@ -28,6 +28,7 @@ NAME = "mlp[size=4]"
 D_T = 24
 RUNS, EPOCHS = 30, (0, 1, 2)
 CONFIG = AutoencoderConfig(d_model=16, heads=2, layers=1, d_z=4, d_projection=4)
+EMBED = EmbedConfig()
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ def side(run: int) -> str:
     return ("train", "train", "validation", "test")[run % 4]
 
 
-def write_zoo(folder: Path, seed: int) -> None:
+def write_zoo(folder: Path, seed: int, name: str = NAME) -> None:
     """Write runs whose weights grow by a speed of their own; the accuracy is how far they grew."""
     (folder / "weights").mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    network, rows = architecture_named(NAME), []
+    network, rows = architecture_named(name), []
     speeds = rng.uniform(0.5, 1.5, RUNS)
     states = []
     for run in range(RUNS):
@@ -63,28 +64,35 @@ def write_zoo(folder: Path, seed: int) -> None:
                 writer.add(run, epoch, weights, dict.fromkeys(weights, "float32"))
                 rows.append(
                     {"zoo": "mlps", "run": run, "epoch": epoch, "split": side(run)}
-                    | {"architecture": NAME, "test_accuracy": grown / 5}
+                    | {"architecture": name, "test_accuracy": grown / 5}
                     | {"hyperparameters": {"speed": "fast" if speeds[run] > 1 else "slow"}}
                 )
     schema = checkpoints_schema({"speed": pa.string()})
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "checkpoints.parquet")
 
 
-def write_model(folder: Path) -> None:
+def write_model(folder: Path, config: AutoencoderConfig = CONFIG, window: int = 8) -> None:
     folder.mkdir()
-    shape = AutoencoderShape(D_T, 8, (900, 40, 200))
-    save_file(build(shape, CONFIG, 0).state_dict(), folder / "model.safetensors")
-    described = {"shape": asdict(shape), "autoencoder": CONFIG.model_dump(), "best_epoch": 0}
+    shape = AutoencoderShape(D_T, window, (900, 40, 200))
+    save_file(build(shape, config, 0).state_dict(), folder / "model.safetensors")
+    described = {"shape": asdict(shape), "autoencoder": config.model_dump(), "best_epoch": 0}
     (folder / "config.json").write_text(json.dumps(described))
 
 
-def make(root: Path, seed: int) -> Made:
-    write_zoo(root / "zoo", seed)
-    write_model(root / "model")
+def make(
+    root: Path,
+    seed: int,
+    name: str = NAME,
+    config: AutoencoderConfig = CONFIG,
+    window: int = 8,
+    embed: EmbedConfig = EMBED,
+) -> Made:
+    write_zoo(root / "zoo", seed, name)
+    write_model(root / "model", config, window)
     (root / "tokens").mkdir()
     work = PlainWork(root / "tokens", root / "scratch")
     preprocess_zoo(root / "zoo", PreprocessConfig(d_t=D_T), 0, work)
-    at = (load(root / "model"), root / "tokens" / "tokens", EPOCHS, EmbedConfig())
+    at = (load(root / "model"), root / "tokens" / "tokens", EPOCHS, embed)
     return Made(root / "zoo", root / "tokens", root / "model", embed_zoo(*at))
 
 

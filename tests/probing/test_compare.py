@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from sane_core.probing.bootstrap import interval, resample_mean, resample_r2
-from sane_core.probing.compare import COMBINED, SELECTED, Compared, compare, fit_all
+from sane_core.probing.compare import Compared, compare, fit_all
 from sane_core.probing.folds import fixed_sides, folded_sides
 from sane_core.probing.linear import bootstrap_r2, r_squared
+from sane_core.probing.selections import COMBINED, SELECTED
 from sane_core.probing.targets import Target
 from schemas.config.probe import ProbeConfig
 

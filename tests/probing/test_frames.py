@@ -16,11 +16,12 @@ from sane_core.embedding.files import Embeddings
 from sane_core.embedding.zoo import embed_zoo
 from sane_core.pretraining.files import load
 from sane_core.probing import judge
-from sane_core.probing.features import Checkpoints, read_checkpoints, statistics
+from sane_core.probing.checkpoints import Checkpoints, read_checkpoints
+from sane_core.probing.features import statistics
 from sane_core.probing.foreign import tokens_of
 from sane_core.probing.gate import fit_gate
 from sane_core.probing.statistics import weight_statistics
-from sane_core.probing.transfer import Zoo, _visitors
+from sane_core.probing.visitors import Zoo, visitors
 from sane_core.weights.frame import read_frame
 from sane_core.weights.preprocess import preprocess_zoo
 from sane_core.weights.work import PlainWork
@@ -83,8 +84,8 @@ def test_a_tried_network_gets_the_tokens_that_the_stage_and_a_user_get(
     made: Framed = request.getfixturevalue(which)
     frame = read_frame(made.tokens, made.zoo, made.config, SEED)
     tokens = tokens_of(made.stored(3, 2), made.checkpoints, frame)
-    part = made.checkpoints.parts[2]
-    np.testing.assert_allclose(tokens, part.values[part.epochs == 2], atol=1e-5)
+    (part,) = made.checkpoints.last_of("test").pieces()
+    np.testing.assert_allclose(tokens, part.values, atol=1e-5)
     sane = Sane.from_artifacts(
         made.tokens, made.model, name="s", zoos=made.zoo, preprocess=made.config, seed=SEED
     )
@@ -124,8 +125,9 @@ def test_visitors_from_the_same_zoo_stay_where_they_are(
 ) -> None:
     made: Framed = request.getfixturevalue(which)
     frame = read_frame(made.tokens, made.zoo, made.config, SEED)
-    found = _visitors(made.checkpoints, Zoo("same", made.tokens, EPOCHS, made.zoo), frame)
-    np.testing.assert_allclose(found.part.values, made.checkpoints.parts[2].values, atol=1e-5)
+    found = visitors(made.checkpoints, Zoo("same", made.tokens, EPOCHS, made.zoo), frame)
+    (came,), (*_, own) = found.checkpoints.pieces(), made.checkpoints.pieces()
+    np.testing.assert_allclose(came.values, own.values, atol=1e-5)
     np.testing.assert_allclose(found.statistics, statistics(made.checkpoints)[-2:], rtol=1e-6)
 
 
@@ -135,7 +137,9 @@ def test_s_w_is_that_of_raw_weights_whatever_signs_were_flipped(signed: Framed) 
     for row, (run, epoch) in enumerate(zip(own.runs, own.epochs, strict=True)):
         raw = weight_statistics(signed.stored(int(run), int(epoch)), checkpoints.layers)
         np.testing.assert_allclose(found[row], raw[0], atol=1e-6)
-    flipped = [weight_statistics(checkpoints.raw(p), checkpoints.layers) for p in checkpoints.parts]
+    flipped = [
+        weight_statistics(checkpoints.raw(p), checkpoints.layers) for p in checkpoints.pieces()
+    ]
     assert not np.allclose(found, np.concatenate(flipped), atol=1e-3)
 
 

@@ -91,9 +91,17 @@ def test_statistics_are_the_seven_of_every_layer():
 def test_token_pca_keeps_the_directions_of_largest_variance():
     rng = np.random.default_rng(0)
     tokens = (rng.standard_normal((20, 8, 3)) * [1.0, 5.0, 0.1]).astype(np.float32)
-    centre, directions = fit_token_pca(tokens, 1)
+    centre, directions = fit_token_pca(lambda: [tokens], 1)
     assert abs(directions[1, 0]) > 0.99
     assert project_tokens(tokens, centre, directions).shape == (20, 8, 1)
+
+
+def test_token_pca_is_the_same_in_pieces():
+    tokens = np.random.default_rng(0).standard_normal((20, 8, 3)).astype(np.float32) + 9
+    whole = fit_token_pca(lambda: [tokens], 3)
+    pieces = fit_token_pca(lambda: [tokens[:3], tokens[3:4], tokens[4:]], 3)
+    np.testing.assert_allclose(pieces[0], whole[0])
+    np.testing.assert_allclose(np.abs(pieces[1].T @ whole[1]), np.eye(3), atol=1e-10)
 
 
 def embeddings(**vectors: np.ndarray) -> Embeddings:

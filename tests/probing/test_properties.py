@@ -86,3 +86,9 @@ def test_an_unknown_zoo_is_named(made: Made, sane: Sane, predictor: Predictor) -
 def test_nothing_given_is_refused(sane: Sane, predictor: Predictor, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one network"):
         read_properties(sane, predictor, [])
+
+
+def test_probes_of_another_model_are_refused(made: Made, predictor: Predictor) -> None:
+    wide = {predictor.gate_pooling: np.zeros((2, 7))}
+    with pytest.raises(ValueError, match="must have .* dimensions, as those that .* got 7; take"):
+        predictor.distances(wide, np.zeros((2, 21)))

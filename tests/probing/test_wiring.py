@@ -13,6 +13,7 @@ from flows.experiments import experiment
 from flows.made_zoo import MadeZoo
 from sane_core.reporting.counterpart import Counterpart
 from schemas.config.benchmark import BenchmarkConfig
+from schemas.config.embed import EmbedConfig
 from schemas.config.recipes import RECIPES
 from schemas.records import Artifact, Manifest
 from tasks.report import beside
@@ -55,6 +56,17 @@ def test_probes_of_a_zoo_are_tested_on_the_others_where_that_is_asked_for() -> N
     assert [inputs[f"to_{i}"].uri for i in range(2)] == ["tokens-b", "tokens-c"]
     assert [inputs[name].uri for name in ("zoo", "zoo_0", "zoo_1")] == ["zoo-a", "zoo-b", "zoo-c"]
     assert run.calls["report"][1]["transfer"] == artifact("transfer")
+
+
+def test_what_is_embedded_beside_the_zoo_is_embedded_in_as_many_views() -> None:
+    run = Recorded()
+    embed = {"views": 3, "chunk": 9, "poolings": ["mean"]}
+    config = BenchmarkConfig(experiments=("probe",), probe={"transfer": True}, embed=embed)
+    experiment(run, config, zoo_of("a"), artifact("model"), [zoo_of("b")])
+    assert run.calls["embeddings"][0].embed == config.embed
+    for stage in ("probes", "transfer"):
+        assert run.calls[stage][0].embed == EmbedConfig(views=3, chunk=9)
+    assert run.calls["evaluation"][0].embed == EmbedConfig(chunk=9)
 
 
 @pytest.mark.parametrize(("others", "asked"), [([], True), ([zoo_of("b")], False)])

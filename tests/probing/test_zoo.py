@@ -7,7 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from sane_core.probing import checkpoints as checkpoints_of
 from sane_core.probing import features
+from sane_core.probing.checkpoints import read_checkpoints
 from sane_core.probing.folds import fixed_sides
 from sane_core.probing.predictor import read_predictor, write_predictor
 from sane_core.probing.targets import Target
@@ -109,9 +111,7 @@ def test_new_networks_are_read_as_test_runs_were_unless_they_are_foreign(
     predictor = read_predictor(folder / "predictor.safetensors")
     test = made.embeddings.split == "test"
     vectors = {name: values[test] for name, values in made.embeddings.vectors.items()}
-    beside = features.statistics(features.read_checkpoints(made.tokens, made.embeddings, None))[
-        test
-    ]
+    beside = features.statistics(read_checkpoints(made.tokens, made.embeddings, None))[test]
     assert set(predictor.readings) == {"test_accuracy", "epoch"}
     read = predictor.predict(vectors, beside)["test_accuracy"]
     rows = pl.read_parquet(folder / "predictions.parquet")
@@ -153,8 +153,8 @@ def test_networks_that_cannot_be_run_have_no_outputs(
     def refuse(name: str) -> None:
         raise ValueError(f"{name} cannot be traced")
 
-    monkeypatch.setattr(features, "architecture_named", refuse)
-    checkpoints = features.read_checkpoints(made.tokens, made.embeddings, made.zoo)
+    monkeypatch.setattr(checkpoints_of, "architecture_named", refuse)
+    checkpoints = read_checkpoints(made.tokens, made.embeddings, made.zoo)
     at = (checkpoints, made.model, made.embeddings, EmbedConfig(), 8, 0)
     found, missing = features.make_features(*at)
     assert "outputs" not in found
@@ -167,6 +167,7 @@ def test_whoever_reads_a_number_of_seen_runs_is_told() -> None:
     assert "SANE was trained on the weights of the train runs" in said
     assert runs_tested(ProbeConfig(folds=5)) == "validation and test runs in 5 folds over runs"
     assert runs_tested(ProbeConfig()) == "the test runs of the fixed split"
+    assert runs_tested(ProbeConfig(), 4).endswith("and the PCA averaged over 4 views")
 
 
 def test_new_networks_are_read_by_the_fixed_split_whatever_is_tested(
@@ -181,7 +182,7 @@ def test_new_networks_are_read_by_the_fixed_split_whatever_is_tested(
 def test_controls_are_pooled_as_sane_is(made: Made) -> None:
     vectors = {"sane_layers": made.embeddings.vectors["sane_layers"]}
     embeddings = replace(made.embeddings, vectors=vectors)
-    checkpoints = features.read_checkpoints(made.tokens, embeddings, made.zoo)
+    checkpoints = read_checkpoints(made.tokens, embeddings, made.zoo)
     at = (checkpoints, made.model, embeddings, EmbedConfig(), 0, 0)
     found, missing = features.make_features(*at)
     assert {name for name in found if name.startswith(("pca", "untrained"))} == {

@@ -17,8 +17,6 @@ import pyarrow.dataset as ds
 from sane_core.zoo.weight_entries import is_weight, weight_files
 from schemas.tables import checkpoints_schema
 
-SPLITS = ("train", "validation", "test")
-
 
 @dataclass(frozen=True)
 class ZooFacts:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from sane_core.reporting.headlines import Headline
 from sane_core.reporting.zoo_report.cells import count, printed, shown, size, span, spread
-from sane_core.reporting.zoo_report.facts import SPLITS, ZooFacts, read_zoo
+from sane_core.reporting.zoo_report.facts import ZooFacts, read_zoo
 from sane_core.reporting.zoo_report.scratch import column_of, scratch
+from sane_core.zoo.grouped_splits import SPLITS
 from sane_core.zoo.sides import Sides
 
 

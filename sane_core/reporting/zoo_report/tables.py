@@ -13,8 +13,9 @@ from sane_core.reporting.zoo_report.cells import (
     span,
     spread,
 )
-from sane_core.reporting.zoo_report.facts import SPLITS, ZooFacts
+from sane_core.reporting.zoo_report.facts import ZooFacts
 from sane_core.reporting.zoo_report.scratch import EPOCHS, column_of, scratch
+from sane_core.zoo.grouped_splits import SPLITS
 
 MOST = 30
 """Rows of a table at most."""
