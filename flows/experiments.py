@@ -15,6 +15,7 @@ from tasks.generation import GenerateStage, generate
 from tasks.map import MapStage, make_map
 from tasks.probes import ProbeStage, probe
 from tasks.report import ReportStage, report
+from tasks.sharpen import SharpenStage, sharpen
 from tasks.transfer import TransferStage, transfer
 
 
@@ -92,6 +93,10 @@ def _generate(
     )
     inputs = {"images": zoo.zoo.images, "tokens": zoo.tokens, "model": model}
     inputs["zoo"] = zoo.zoo.artifact
+    sharpened = {}
+    if config.sharpen.steps:
+        settings = SharpenStage(sharpen=config.sharpen, embed=config.embed.passes())
+        sharpened["sharpened"] = run(sharpen, settings, **inputs)
     if baseline:
         inputs["baseline"] = baseline.model
-    return run(generate, stage, **inputs)
+    return run(generate, stage, **inputs, **sharpened)

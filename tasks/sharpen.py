@@ -1,6 +1,6 @@
 """Stage `sharpen`: the decoder fine-tuned on its own noisy samples; a model as `model` makes it."""
 
-from sane_core.generation.sharpen_zoo import Sources, sharpen_on_zoo
+from sane_core.generation.sharpen_zoo import SharpenSources, sharpen_on_zoo
 from schemas.config.embed import EmbedConfig
 from schemas.config.sharpen import SharpenConfig
 from schemas.records import Record
@@ -34,7 +34,7 @@ def sharpen(
     data = " ".join(f"{name}={given.artifact.digest}" for name, given in opened.items())
     with progress_bar("sharpen", config.sharpen.steps, "steps") as bar:
         report = sharpen_on_zoo(
-            Sources(**{name: given.folder for name, given in opened.items()}),
+            SharpenSources(**{name: given.folder for name, given in opened.items()}),
             config.sharpen,
             config.embed,
             seed,

@@ -30,7 +30,7 @@ from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.pretraining.behaviour import read_others, read_train
 from sane_core.pretraining.devices import choose_device
 from sane_core.pretraining.files import BEST, LAST, OPTIMIZER, load
-from sane_core.seeding import seed_for
+from sane_core.seeding import rng_for, seed_for
 from sane_core.weights.files import read_layers, read_statistics
 from sane_core.weights.streaming import places_of
 from sane_core.zoo.population.outputs import classes_of
@@ -39,12 +39,12 @@ from schemas.config.sharpen import SharpenConfig
 
 CURVE = "sharpening.parquet"
 HISTORY, CONFIG = "history.parquet", "config.json"
-HELD_OUT = 64
-"""Noisy samples that are scored on validation images before and after."""
+HELD_OUT, HELD_OUT_IMAGES = 64, 512
+"""Noisy samples, at least, that are scored before and after, and validation images, at most."""
 
 
 @dataclass(frozen=True)
-class Sources:
+class SharpenSources:
     """Folders of the stages before.
 
     Attributes:
@@ -76,7 +76,7 @@ class Report:
 
 
 def sharpen_on_zoo(
-    sources: Sources,
+    sources: SharpenSources,
     config: SharpenConfig,
     embed: EmbedConfig,
     seed: int,
@@ -117,7 +117,11 @@ def sharpen_on_zoo(
 
 
 def open_sharpening(
-    sources: Sources, model: Autoencoder, config: SharpenConfig, embed: EmbedConfig, seed: int
+    sources: SharpenSources,
+    model: Autoencoder,
+    config: SharpenConfig,
+    embed: EmbedConfig,
+    seed: int,
 ) -> Sharpening:
     """Read train checkpoints of the epochs asked for, encode them, and open the train images.
 
@@ -162,24 +166,24 @@ def held_out_accuracy(
     Args:
         model: Autoencoder.
         sharpening: Networks and noise; couplings take turns.
-        images: Held-out images.
+        images: Held-out images; some of them are asked.
         seed: The run's seed.
     """
     device = next(model.parameters()).device
     draw = torch.Generator().manual_seed(seed_for(seed, "sharpen held out"))
+    asked = rng_for(seed, "sharpen held-out images").permutation(len(images))[:HELD_OUT_IMAGES]
+    pixels = torch.from_numpy(images.numbers(asked)).to(device)
+    labels = torch.tensor(images.labels[asked], device=device)
     positions = torch.from_numpy(sharpening.tokens.positions).to(device)
-    pixels = torch.from_numpy(images.numbers()).to(device)
-    labels = torch.tensor(images.labels, device=device)
-    correct = []
-    couplings = sharpening.config.couplings
-    for coupling in couplings:
-        count = -(-HELD_OUT // len(couplings))
-        chosen = torch.randint(len(sharpening.latents), (count,), generator=draw).numpy()
+    config, correct = sharpening.config, []
+    for number in range(-(-HELD_OUT // config.networks)):
+        coupling = config.couplings[number % len(config.couplings)]
+        chosen = torch.randint(len(sharpening.latents), (config.networks,), generator=draw).numpy()
         moved = sharpening.disturbed(chosen, coupling, draw).to(device)
         decoded = decode_with_gradient(model, moved, positions, sharpening.embed)
         answers = sharpening.answers(chosen, decoded, pixels)
-        correct.append((answers.argmax(2) == labels).float().mean(1))
-    return float(torch.cat(correct).double().mean())
+        correct.append((answers.argmax(2) == labels).double().mean(1))
+    return float(torch.cat(correct).mean())
 
 
 def save_sharpened(folder: Path, source: Path, sharpened: Sharpened, config: SharpenConfig) -> None:

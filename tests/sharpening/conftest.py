@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sane_core.generation.sharpen_zoo import Sources
+from sane_core.generation.sharpen_zoo import SharpenSources
 from sane_core.images.dataset import split
 from sane_core.images.images import Images
 from sane_core.images.registry import load_dataset
@@ -18,7 +18,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Images]:
 
 
 @pytest.fixture(scope="session")
-def sources(tmp_path_factory: pytest.TempPathFactory, digits: dict[str, Images]) -> Sources:
+def sources(tmp_path_factory: pytest.TempPathFactory, digits: dict[str, Images]) -> SharpenSources:
     """Folders of a small zoo of CNNs on digits."""
     folder: Path = tmp_path_factory.mktemp("cnns")
     return make_sources(folder, DIGITS_CNN, digits)

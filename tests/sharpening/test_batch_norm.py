@@ -9,7 +9,7 @@ import torch
 
 from sane_core.embedding.embed import decode
 from sane_core.embedding.with_gradient import decode_with_gradient
-from sane_core.generation.sharpen_zoo import Sources, open_sharpening, sharpen_on_zoo
+from sane_core.generation.sharpen_zoo import SharpenSources, open_sharpening, sharpen_on_zoo
 from sane_core.images.images import Images
 from sane_core.pretraining.answers import Answers
 from sane_core.pretraining.files import load
@@ -20,23 +20,23 @@ CHUNKED = EmbedConfig(chunk=48, halo=8)
 
 
 @pytest.fixture(scope="module")
-def resnets(tmp_path_factory: pytest.TempPathFactory, digits: dict[str, Images]) -> Sources:
+def resnets(tmp_path_factory: pytest.TempPathFactory, digits: dict[str, Images]) -> SharpenSources:
     few = {part: images.take(slice(40)) for part, images in digits.items()}
     return make_sources(tmp_path_factory.mktemp("resnets"), RESNET, few, d_t=36)
 
 
-def opened_of(resnets: Sources):
+def opened_of(resnets: SharpenSources):
     model = load(resnets.model)
     return model, open_sharpening(resnets, model, configured(), CHUNKED, 0)
 
 
-def test_resnets_learn_in_chunks(resnets: Sources, tmp_path: Path) -> None:
+def test_resnets_learn_in_chunks(resnets: SharpenSources, tmp_path: Path) -> None:
     config = configured(steps=30, networks=2, reconstruction=0.0)
     told = sharpen_on_zoo(resnets, config, CHUNKED, 0, tmp_path).metrics
     assert told["sharpen.target"] < told["sharpen.target.first"]
 
 
-def test_chunks_with_gradient_decode_as_generation_does(resnets: Sources) -> None:
+def test_chunks_with_gradient_decode_as_generation_does(resnets: SharpenSources) -> None:
     model, opened = opened_of(resnets)
     latents, tokens = opened.latents[:2], opened.tokens
     assert latents.shape[1] > 3 * CHUNKED.chunk
@@ -53,7 +53,7 @@ def test_chunks_with_gradient_decode_as_generation_does(resnets: Sources) -> Non
     assert not torch.allclose(ours, without, atol=1e-3)
 
 
-def test_decoded_networks_use_the_statistics_of_the_images(resnets: Sources) -> None:
+def test_decoded_networks_use_the_statistics_of_the_images(resnets: SharpenSources) -> None:
     _, opened = opened_of(resnets)
     chosen = np.array([0, 1])
     tokens = torch.from_numpy(opened.tokens.values[chosen])
@@ -64,12 +64,12 @@ def test_decoded_networks_use_the_statistics_of_the_images(resnets: Sources) -> 
     assert not torch.allclose(first[:, :8], half, atol=1e-4)
 
 
-def test_weights_that_are_no_tokens_are_needed(resnets: Sources) -> None:
+def test_weights_that_are_no_tokens_are_needed(resnets: SharpenSources) -> None:
     with pytest.raises(ValueError, match="got none for .*; give the zoo beside its tokens"):
         opened_of(replace(resnets, zoo=None))
 
 
-def test_running_statistics_are_not_needed(resnets: Sources) -> None:
+def test_running_statistics_are_not_needed(resnets: SharpenSources) -> None:
     _, opened = opened_of(resnets)
     answers = opened.answers
     assert answers.others

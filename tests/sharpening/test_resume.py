@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sane_core.generation.sharpen import Sharpened, decoder_of, sharpen
-from sane_core.generation.sharpen_zoo import Sources, open_sharpening, sharpen_on_zoo
+from sane_core.generation.sharpen_zoo import SharpenSources, open_sharpening, sharpen_on_zoo
 from sane_core.pretraining.files import load
 from sane_core.pretraining.state import NEWEST
 from schemas.config.embed import EmbedConfig
@@ -20,7 +20,7 @@ OFTEN = {"steps": 60, "networks": 2, "images": 16, "save_minutes": 0.0}
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sane_core.generation.sharpen_zoo import Sources, sharpen_on_zoo
+from sane_core.generation.sharpen_zoo import SharpenSources, sharpen_on_zoo
 from schemas.config.embed import EmbedConfig
 from schemas.config.sharpen import SharpenConfig
 
@@ -31,7 +31,7 @@ def kill(step, steps, loss):
         os.kill(os.getpid(), signal.SIGKILL)
 
 sharpen_on_zoo(
-    Sources(Path(images), Path(tokens), Path(model)),
+    SharpenSources(Path(images), Path(tokens), Path(model)),
     SharpenConfig.model_validate_json(config),
     EmbedConfig(), 0, Path(folder), scratch=Path(scratch), on_step=kill,
 )
@@ -42,7 +42,9 @@ class Stop(Exception):
     pass
 
 
-def go(sources: Sources, scratch: Path | None, until: int | None = None, **changes) -> Sharpened:
+def go(
+    sources: SharpenSources, scratch: Path | None, until: int | None = None, **changes
+) -> Sharpened:
     def stop(step: int, steps: int, loss: float) -> None:
         if step == until:
             raise Stop
@@ -59,7 +61,9 @@ def same(first: Sharpened, second: Sharpened) -> bool:
 
 
 @pytest.mark.parametrize("until", [1, 25, 49])
-def test_stopped_and_resumed_is_undisturbed(sources: Sources, tmp_path: Path, until: int) -> None:
+def test_stopped_and_resumed_is_undisturbed(
+    sources: SharpenSources, tmp_path: Path, until: int
+) -> None:
     with pytest.raises(Stop):
         go(sources, tmp_path, until)
     resumed = go(sources, tmp_path)
@@ -67,14 +71,16 @@ def test_stopped_and_resumed_is_undisturbed(sources: Sources, tmp_path: Path, un
     assert same(resumed, go(sources, None))
 
 
-def test_what_is_left_in_the_scratch_is_gone_on_from(sources: Sources, tmp_path: Path) -> None:
+def test_what_is_left_in_the_scratch_is_gone_on_from(
+    sources: SharpenSources, tmp_path: Path
+) -> None:
     """The law above would hold as well if nothing were resumed: so much is not done again."""
     with pytest.raises(Stop):
         go(sources, tmp_path, 55)
     assert go(sources, tmp_path).steps == 10
 
 
-def test_killed_at_once_and_resumed_is_undisturbed(sources: Sources, tmp_path: Path) -> None:
+def test_killed_at_once_and_resumed_is_undisturbed(sources: SharpenSources, tmp_path: Path) -> None:
     scratch, half, whole, alone = (tmp_path / n for n in ("scratch", "half", "whole", "alone"))
     for folder in (scratch, half, whole, alone):
         folder.mkdir()
@@ -84,7 +90,7 @@ def test_killed_at_once_and_resumed_is_undisturbed(sources: Sources, tmp_path: P
     assert subprocess.run(command, cwd=Path(__file__).parents[2]).returncode == -9
     assert (scratch / NEWEST).exists()
     assert not list(half.iterdir())
-    plain = Sources(sources.images, sources.tokens, sources.model)
+    plain = SharpenSources(sources.images, sources.tokens, sources.model)
     resumed = sharpen_on_zoo(plain, config, EMBED, 0, whole, scratch=scratch)
     undisturbed = sharpen_on_zoo(plain, config, EMBED, 0, alone)
     for path in alone.iterdir():
@@ -92,13 +98,13 @@ def test_killed_at_once_and_resumed_is_undisturbed(sources: Sources, tmp_path: P
     assert resumed.metrics == undisturbed.metrics
 
 
-def test_a_state_of_another_sharpening_is_refused(sources: Sources, tmp_path: Path) -> None:
+def test_a_state_of_another_sharpening_is_refused(sources: SharpenSources, tmp_path: Path) -> None:
     go(sources, tmp_path)
     with pytest.raises(ValueError, match=r"sharpen.bandwidth is 0.5 and was 1.0"):
         go(sources, tmp_path, bandwidth=0.5)
 
 
-def test_a_damaged_state_costs_steps_and_is_told(sources: Sources, tmp_path: Path) -> None:
+def test_a_damaged_state_costs_steps_and_is_told(sources: SharpenSources, tmp_path: Path) -> None:
     with pytest.raises(Stop):
         go(sources, tmp_path, 55)
     newest = tmp_path / NEWEST

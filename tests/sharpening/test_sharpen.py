@@ -11,7 +11,7 @@ import torch
 from sane_core.embedding.embed import encode
 from sane_core.generation.sharpen import Sharpened, decoder_of, sharpen
 from sane_core.generation.sharpen_loss import Sharpening
-from sane_core.generation.sharpen_zoo import Sources, open_sharpening, sharpen_on_zoo
+from sane_core.generation.sharpen_zoo import SharpenSources, open_sharpening, sharpen_on_zoo
 from sane_core.images.files import write_images
 from sane_core.images.images import Images
 from sane_core.pretraining.files import load
@@ -22,7 +22,9 @@ from tests.sharpening.toy import configured
 EMBED = EmbedConfig()
 
 
-def run(sources: Sources, seed: int = 0, labels: np.ndarray | None = None, **changes) -> Sharpened:
+def run(
+    sources: SharpenSources, seed: int = 0, labels: np.ndarray | None = None, **changes
+) -> Sharpened:
     """Sharpen, with other labels of the train images if given."""
     model = load(sources.model)
     opened = open_sharpening(sources, model, configured(**changes), EMBED, 0)
@@ -36,17 +38,17 @@ def decoder(sharpened: Sharpened) -> torch.Tensor:
 
 
 def test_decoded_networks_answer_held_out_images_better_than_before(
-    sources: Sources, tmp_path: Path
+    sources: SharpenSources, tmp_path: Path
 ) -> None:
-    config = configured(steps=200, networks=8)
+    config = configured(steps=120, networks=8)
     report = sharpen_on_zoo(sources, config, EMBED, 0, tmp_path)
     told = report.metrics
-    assert told["sharpen.target"] < told["sharpen.target.first"] - 0.5
+    assert told["sharpen.target"] < told["sharpen.target.first"] - 0.4
     before, after = (told[f"sharpen.validation_accuracy.{k}"] for k in ("before", "after"))
     assert after > before + 0.2
 
 
-def test_what_it_costs_is_told(sources: Sources, tmp_path: Path) -> None:
+def test_what_it_costs_is_told(sources: SharpenSources, tmp_path: Path) -> None:
     report = sharpen_on_zoo(sources, configured(), EMBED, 0, tmp_path)
     assert report.metrics["sharpen.steps"] == 30
     assert report.metrics["sharpen.gradient_evaluations"] == 30 * 4
@@ -62,7 +64,9 @@ def test_whether_labels_were_read_is_said(sources, tmp_path, target: str, said: 
     assert report.facts["sharpen.labels"] == said
 
 
-def test_everything_but_the_decoder_stays_bit_for_bit(sources: Sources, tmp_path: Path) -> None:
+def test_everything_but_the_decoder_stays_bit_for_bit(
+    sources: SharpenSources, tmp_path: Path
+) -> None:
     sharpen_on_zoo(sources, configured(), EMBED, 0, tmp_path)
     before, after = load(sources.model).state_dict(), load(tmp_path).state_dict()
     assert before.keys() == after.keys()
@@ -72,7 +76,7 @@ def test_everything_but_the_decoder_stays_bit_for_bit(sources: Sources, tmp_path
     assert not {name for name in changed if name.startswith(("encoder", "positions", "tokens_in"))}
 
 
-def test_latents_stay_what_they_were(sources: Sources, tmp_path: Path) -> None:
+def test_latents_stay_what_they_were(sources: SharpenSources, tmp_path: Path) -> None:
     sharpen_on_zoo(sources, configured(), EMBED, 0, tmp_path)
     opened = open_sharpening(sources, load(sources.model), configured(), EMBED, 0)
     tokens = opened.tokens
@@ -80,7 +84,7 @@ def test_latents_stay_what_they_were(sources: Sources, tmp_path: Path) -> None:
     assert np.array_equal(again, opened.latents)
 
 
-def test_a_sharpened_model_is_a_model_folder(sources: Sources, tmp_path: Path) -> None:
+def test_a_sharpened_model_is_a_model_folder(sources: SharpenSources, tmp_path: Path) -> None:
     sharpen_on_zoo(sources, configured(), EMBED, 0, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "model.safetensors",
@@ -95,7 +99,7 @@ def test_a_sharpened_model_is_a_model_folder(sources: Sources, tmp_path: Path) -
     assert pq.read_table(tmp_path / "sharpening.parquet")["step"].to_pylist() == [25, 30]
 
 
-def test_equal_seeds_give_equal_decoders(sources: Sources) -> None:
+def test_equal_seeds_give_equal_decoders(sources: SharpenSources) -> None:
     first, again, other = (run(sources, seed) for seed in (0, 0, 1))
     assert torch.equal(decoder(first), decoder(again))
     assert not torch.equal(decoder(first), decoder(other))
@@ -104,7 +108,7 @@ def test_equal_seeds_give_equal_decoders(sources: Sources) -> None:
 
 @pytest.mark.parametrize("target", ["labels", "prompts"])
 def test_labels_are_read_with_labels_alone(
-    sources: Sources, digits: dict[str, Images], target: str
+    sources: SharpenSources, digits: dict[str, Images], target: str
 ) -> None:
     permuted = np.random.default_rng(0).permutation(digits["train"].labels)
     equal = torch.equal(
@@ -113,12 +117,12 @@ def test_labels_are_read_with_labels_alone(
     assert equal == (target == "prompts")
 
 
-def test_without_labels_samples_become_like_their_prompts(sources: Sources) -> None:
-    curve = run(sources, target="prompts", steps=200, networks=8).curve
+def test_without_labels_samples_become_like_their_prompts(sources: SharpenSources) -> None:
+    curve = run(sources, target="prompts", steps=120, networks=8).curve
     assert curve[-1]["target"] < 0.7 * curve[0]["target"]
 
 
-def test_shared_noise_moves_all_tokens_of_a_network_alike(sources: Sources) -> None:
+def test_shared_noise_moves_all_tokens_of_a_network_alike(sources: SharpenSources) -> None:
     opened = opened_of(sources)
     chosen = np.array([0, 1])
     draw = torch.Generator().manual_seed(0)
@@ -130,11 +134,11 @@ def test_shared_noise_moves_all_tokens_of_a_network_alike(sources: Sources) -> N
     assert not torch.allclose(own, own[:, :1].expand_as(own), atol=1e-3)
 
 
-def opened_of(sources: Sources, **changes) -> Sharpening:
+def opened_of(sources: SharpenSources, **changes) -> Sharpening:
     return open_sharpening(sources, load(sources.model), configured(**changes), EMBED, 0)
 
 
-def test_without_bandwidth_samples_are_reconstructions(sources: Sources) -> None:
+def test_without_bandwidth_samples_are_reconstructions(sources: SharpenSources) -> None:
     opened = opened_of(sources, bandwidth=0.0)
     moved = opened.disturbed(np.array([0, 1]), "model", torch.Generator())
     assert np.array_equal(moved.numpy(), opened.latents[:2])
@@ -145,13 +149,13 @@ def test_negative_steps_are_refused() -> None:
         SharpenConfig(steps=-1)
 
 
-def test_no_steps_are_no_stage(sources: Sources, tmp_path: Path) -> None:
+def test_no_steps_are_no_stage(sources: SharpenSources, tmp_path: Path) -> None:
     assert SharpenConfig().steps == 0
     with pytest.raises(ValueError, match=r"sharpen.steps must be >= 1 .* got 0; leave the stage"):
         sharpen_on_zoo(sources, configured(steps=0), EMBED, 0, tmp_path)
 
 
-def test_epochs_that_are_not_there_are_refused(sources: Sources) -> None:
+def test_epochs_that_are_not_there_are_refused(sources: SharpenSources) -> None:
     with pytest.raises(ValueError, match=r"epochs 21 to 25 to sharpen on, got only epochs 1 to 3"):
         opened_of(sources, first_epoch=21, last_epoch=25)
     with pytest.raises(ValueError, match=r"first_epoch must be <= last_epoch \(3\), got 4"):
@@ -159,7 +163,7 @@ def test_epochs_that_are_not_there_are_refused(sources: Sources) -> None:
 
 
 def test_labels_beyond_the_classes_are_refused(
-    sources: Sources, digits: dict[str, Images], tmp_path: Path
+    sources: SharpenSources, digits: dict[str, Images], tmp_path: Path
 ) -> None:
     more = {part: replace(images, labels=images.labels + 3) for part, images in digits.items()}
     write_images(tmp_path, more)
@@ -168,14 +172,14 @@ def test_labels_beyond_the_classes_are_refused(
     assert opened_of(replace(sources, images=tmp_path), target="prompts")
 
 
-def test_images_of_another_size_are_refused(sources: Sources, tmp_path: Path) -> None:
+def test_images_of_another_size_are_refused(sources: SharpenSources, tmp_path: Path) -> None:
     images = Images(np.zeros((20, 1, 9, 9), np.float32), np.zeros(20, np.int64))
     write_images(tmp_path, dict.fromkeys(("train", "validation", "test"), images))
     with pytest.raises(ValueError, match=r"images must have shape \(1, 8, 8\) for digits-cnn"):
         opened_of(replace(sources, images=tmp_path))
 
 
-def test_a_loss_that_breaks_is_named(sources: Sources) -> None:
+def test_a_loss_that_breaks_is_named(sources: SharpenSources) -> None:
     model = load(sources.model)
     opened = open_sharpening(sources, model, configured(), EMBED, 0)
     broken = replace(opened, latents=np.full_like(opened.latents, np.inf))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sane_core.generation.sharpen_zoo import Sources
+from sane_core.generation.sharpen_zoo import SharpenSources
 from sane_core.pretraining.files import load
 from schemas.config.embed import EmbedConfig
 from schemas.errors import SaneError
@@ -22,7 +22,7 @@ def place(tmp_path: Path) -> Place:
     return Place(store=str(tmp_path / "store"), seed=0)
 
 
-def committed(place: Place, sources: Sources) -> dict[str, Artifact]:
+def committed(place: Place, sources: SharpenSources) -> dict[str, Artifact]:
     """Put the folders of the toy zoo into a store."""
     store, inputs = Store(place.store), {}
     for kind in ("images", "tokens", "model"):
@@ -39,7 +39,7 @@ def stage(**changes: object) -> SharpenStage:
     return SharpenStage(sharpen=configured(**changes), embed=EmbedConfig())
 
 
-def test_a_sharpened_model_is_made_once(place: Place, sources: Sources) -> None:
+def test_a_sharpened_model_is_made_once(place: Place, sources: SharpenSources) -> None:
     inputs = committed(place, sources)
     first = sharpen(stage(), at=place, **inputs)
     manifest = Path(first.uri) / "manifest.json"
@@ -51,7 +51,7 @@ def test_a_sharpened_model_is_made_once(place: Place, sources: Sources) -> None:
     assert load(Path(first.uri)).shape == load(sources.model).shape
 
 
-def test_costs_and_labels_stand_in_the_manifest(place: Place, sources: Sources) -> None:
+def test_costs_and_labels_stand_in_the_manifest(place: Place, sources: SharpenSources) -> None:
     made = sharpen(stage(), at=place, **committed(place, sources))
     manifest = json.loads((Path(made.uri) / "manifest.json").read_text())
     assert manifest["metrics"]["sharpen.gradient_evaluations"] == 120
@@ -60,7 +60,7 @@ def test_costs_and_labels_stand_in_the_manifest(place: Place, sources: Sources) 
     assert not {name for name in manifest["metrics"] if "second" in name}
 
 
-def test_what_cannot_be_is_one_sentence(place: Place, sources: Sources) -> None:
+def test_what_cannot_be_is_one_sentence(place: Place, sources: SharpenSources) -> None:
     inputs = committed(place, sources)
     with pytest.raises(SaneError, match="stage sharpen cannot go on: the train split must have"):
         sharpen(stage(first_epoch=21, last_epoch=25), at=place, **inputs)

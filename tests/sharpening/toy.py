@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from sane_core.architectures.architecture import Architecture
 from sane_core.architectures.registry import architecture_named
-from sane_core.generation.sharpen_zoo import Sources
+from sane_core.generation.sharpen_zoo import SharpenSources
 from sane_core.images.files import write_images
 from sane_core.images.images import Images
 from sane_core.pretraining.autoencoder import AutoencoderShape, build
@@ -45,9 +45,9 @@ def configured(**changes: object) -> SharpenConfig:
 
 def make_sources(
     folder: Path, architecture: Architecture, images: dict[str, Images], d_t: int = 0
-) -> Sources:
+) -> SharpenSources:
     """Train five networks, tokenize them, and build an autoencoder of no training."""
-    sources = Sources(
+    sources = SharpenSources(
         images=folder / "images",
         tokens=folder / "tokens",
         model=folder / "model",
@@ -89,7 +89,7 @@ def write_zoo(folder: Path, architecture: Architecture, images: dict[str, Images
     pq.write_table(pa.table(columns, schema=CHECKPOINTS), folder / "checkpoints.parquet")
 
 
-def write_model(sources: Sources) -> None:
+def write_model(sources: SharpenSources) -> None:
     """Write an autoencoder as pretraining does, of the weights that it began with."""
     d_t = token_size(sources.tokens / "tokens")
     layers = read_layers(sources.tokens / "layers.parquet")
