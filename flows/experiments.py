@@ -9,6 +9,7 @@ from flows.analyse import analyse_one
 from flows.baseline import Baseline, train_baseline
 from sane_core.embedding.embed import whole_models
 from schemas.config.benchmark import BenchmarkConfig
+from schemas.config.sharpen import DECODERS
 from schemas.records import Artifact
 from tasks.embeddings import EmbedStage, embed
 from tasks.generation import GenerateStage, generate
@@ -94,9 +95,9 @@ def _generate(
     inputs = {"images": zoo.zoo.images, "tokens": zoo.tokens, "model": model}
     inputs["zoo"] = zoo.zoo.artifact
     sharpened = {}
-    if config.sharpen.steps:
-        settings = SharpenStage(sharpen=config.sharpen, embed=config.embed.passes())
-        sharpened["sharpened"] = run(sharpen, settings, **inputs)
+    for each in config.sharpen.each() if config.sharpen.steps else ():
+        settings = SharpenStage(sharpen=each, embed=config.embed.passes())
+        sharpened[DECODERS[each.target]] = run(sharpen, settings, **inputs)
     if baseline:
         inputs["baseline"] = baseline.model
     return run(generate, stage, **inputs, **sharpened)

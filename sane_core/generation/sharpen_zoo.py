@@ -99,10 +99,15 @@ def sharpen_on_zoo(
         on_step: Called with (step, steps, target loss).
 
     Raises:
-        ValueError: As `open_sharpening` and `sharpen`; if there are no steps to take.
+        ValueError: As `open_sharpening` and `sharpen`; if there are no steps to take, or several
+            targets.
     """
     if not config.steps:
         raise ValueError("sharpen.steps must be >= 1 to sharpen, got 0; leave the stage out")
+    if len(config.targets) > 1:
+        raise ValueError(
+            f"a decoder must have one target, got {', '.join(config.targets)}: sharpen one for each"
+        )
     model = load(sources.model).to(choose_device(config.device))
     sharpening = open_sharpening(sources, model, config, embed, seed)
     validation = read_images(sources.images)["validation"]
@@ -226,7 +231,7 @@ def _check_classes(answers: Answers, images: Images) -> None:
         raise ValueError(
             f"labels must be < {classes}, the classes of {answers.architecture.name}, got "
             f"{largest}: sharpen on the images that the zoo was trained on, or with "
-            "sharpen.target: prompts, which reads no labels"
+            "sharpen.targets: [prompts], which reads no labels"
         )
 
 

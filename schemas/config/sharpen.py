@@ -12,15 +12,20 @@ Target = Literal["labels", "prompts"]
 NoiseCoupling = Literal["shared_noise", "model"]
 """How noise on a network's latents is drawn: once for all its tokens, or for each of them."""
 
+DECODERS: dict[Target, str] = {"labels": "sharpened", "prompts": "sharpened_unlabelled"}
+"""What generation calls the decoder."""
+
 
 class SharpenConfig(Record):
     """Sharpening: gradient steps of the decoder alone, between pretraining and generation."""
 
     steps: int = Field(default=0, ge=0, description="gradient steps; 0 leaves the stage out")
-    target: Target = Field(
-        default="labels",
-        description="labels of the train images (cross-entropy), or, without any label, what the "
-        "network that a sample was made from answers (Kullback-Leibler divergence)",
+    targets: tuple[Target, ...] = Field(
+        default=("labels", "prompts"),
+        min_length=1,
+        description="a decoder each: one learns the labels of the train images (cross-entropy), "
+        "one, without any label, what the network that a sample stands on answers "
+        "(Kullback-Leibler divergence)",
     )
     first_epoch: int = Field(default=21, ge=0, description="first epoch of the train checkpoints")
     last_epoch: int = Field(default=25, ge=0, description="their last epoch")
@@ -54,6 +59,21 @@ class SharpenConfig(Record):
         description="of the decoder; auto: bfloat16 where the processor has it, else float32",
     )
     save_minutes: float = Field(default=1, ge=0, description="from one resumable state to the next")
+
+    @property
+    def target(self) -> Target:
+        """The target of a decoder, where there is one."""
+        return self.targets[0]
+
+    def each(self) -> "tuple[SharpenConfig, ...]":
+        """Return the configuration of each decoder."""
+        return tuple(self.model_copy(update={"targets": (target,)}) for target in self.targets)
+
+    @model_validator(mode="after")
+    def _name_targets_once(self) -> "SharpenConfig":
+        if len(set(self.targets)) < len(self.targets):
+            raise ValueError(f"targets must be named once each, got {', '.join(self.targets)}")
+        return self
 
     @model_validator(mode="after")
     def _span_epochs(self) -> "SharpenConfig":

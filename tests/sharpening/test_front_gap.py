@@ -5,7 +5,9 @@ from math import isnan
 import numpy as np
 import pytest
 
+from sane_core.generation.front import FrontPoint
 from sane_core.generation.front_gap import Point, front_gap, upper_hull
+from sane_core.generation.rows import front_metrics
 
 
 def front(*pairs: tuple[float, float], seed: int = 0) -> list[Point]:
@@ -69,3 +71,19 @@ def test_the_interval_is_that_of_the_mean_over_seeds() -> None:
 def test_fronts_of_other_seeds_are_refused() -> None:
     with pytest.raises(ValueError, match=r"points of the same seeds, got \[0\] and \[1\]"):
         front_gap(BASE, front((0.3, 0.8), seed=1))
+
+
+def swept(sampler: str, knob: float, accuracy: float, overlap: float) -> FrontPoint:
+    return FrontPoint(sampler, knob, 0, accuracy, overlap, accuracy)
+
+
+def test_the_gap_of_every_sampler_is_over_noise_and_interpolation_together() -> None:
+    noise = [swept("noise", 0.1, 0.9, 0.6), swept("noise", 0.3, 0.8, 0.4)]
+    mixed = [swept("interpolation", 0.1, 0.91, 0.6), swept("interpolation", 0.5, 0.5, 0.4)]
+    ours = [swept("sub", 0.1, 0.94, 0.6), swept("sub", 0.5, 0.83, 0.4)]
+    metrics = front_metrics([*noise, *mixed, *ours])
+    # The joint front is (0.4, 0.8), (0.6, 0.91): 0.03 below at both ends.
+    assert metrics["front.sub.gap"] == pytest.approx(0.03)
+    assert not {name for name in metrics if name.startswith(("front.noise.gap", "front.inter.gap"))}
+    assert "front.sub.gap.low" not in metrics
+    assert "front.sub.gap" not in front_metrics(ours)

@@ -155,6 +155,15 @@ def test_no_steps_are_no_stage(sources: SharpenSources, tmp_path: Path) -> None:
         sharpen_on_zoo(sources, configured(steps=0), EMBED, 0, tmp_path)
 
 
+def test_a_decoder_has_one_target(sources: SharpenSources, tmp_path: Path) -> None:
+    both = SharpenConfig(steps=1)
+    assert [each.target for each in both.each()] == ["labels", "prompts"]
+    with pytest.raises(ValueError, match="one target, got labels, prompts: sharpen one for each"):
+        sharpen_on_zoo(sources, both, EMBED, 0, tmp_path)
+    with pytest.raises(ValueError, match="targets must be named once each, got labels, labels"):
+        SharpenConfig(targets=("labels", "labels"))
+
+
 def test_epochs_that_are_not_there_are_refused(sources: SharpenSources) -> None:
     with pytest.raises(ValueError, match=r"epochs 21 to 25 to sharpen on, got only epochs 1 to 3"):
         opened_of(sources, first_epoch=21, last_epoch=25)

@@ -40,7 +40,8 @@ def configured(**changes: object) -> SharpenConfig:
     """Return a short sharpening on the toy zoo's last epoch, in float32, on the CPU."""
     known = {"steps": 30, "first_epoch": 3, "last_epoch": 3, "networks": 4, "images": 32}
     plain = {"learning_rate": 5e-3, "precision": "float32", "device": "cpu"}
-    return SharpenConfig(**{**known, **plain, **changes})
+    targets = {"targets": (changes.pop("target", "labels"),)}
+    return SharpenConfig(**{**known, **plain, **targets, **changes})
 
 
 def make_sources(
