@@ -9,12 +9,14 @@ from flows.analyse import analyse_one
 from flows.baseline import Baseline, train_baseline
 from sane_core.embedding.embed import whole_models
 from schemas.config.benchmark import BenchmarkConfig
+from schemas.config.sharpen import DECODERS
 from schemas.records import Artifact
 from tasks.embeddings import EmbedStage, embed
 from tasks.generation import GenerateStage, generate
 from tasks.map import MapStage, make_map
 from tasks.probes import ProbeStage, probe
 from tasks.report import ReportStage, report
+from tasks.sharpen import SharpenStage, sharpen
 from tasks.transfer import TransferStage, transfer
 
 
@@ -92,6 +94,10 @@ def _generate(
     )
     inputs = {"images": zoo.zoo.images, "tokens": zoo.tokens, "model": model}
     inputs["zoo"] = zoo.zoo.artifact
+    sharpened = {}
+    for each in config.sharpen.each() if config.sharpen.steps else ():
+        settings = SharpenStage(sharpen=each, embed=config.embed.passes())
+        sharpened[DECODERS[each.target]] = run(sharpen, settings, **inputs)
     if baseline:
         inputs["baseline"] = baseline.model
-    return run(generate, stage, **inputs)
+    return run(generate, stage, **inputs, **sharpened)

@@ -34,6 +34,7 @@ LOGGED = (
     "evaluation",
     "probes",
     "transfer",
+    "sharpen",
     "generation",
     "ablation",
     "analysis",

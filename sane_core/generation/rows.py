@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sane_core.generation.front import FrontPoint
+from sane_core.generation.front_gap import Point, front_gap
 from sane_core.generation.prompt_counts import FewPrompts
 
 
@@ -107,6 +108,25 @@ def front_metrics(points: Sequence[FrontPoint]) -> dict[str, float]:
             values = [getattr(point, name) for point in mine]
             metrics[f"front.{sampler}.{knob:g}.{name}"] = float(np.mean(values))
             metrics[f"front.{sampler}.{knob:g}.{name}.std"] = float(np.std(values))
+    return metrics | gap_metrics(points)
+
+
+def gap_metrics(points: Sequence[FrontPoint]) -> dict[str, float]:
+    """Return how far each sampler's front lies above that of noise and interpolation together.
+
+    The interval is that over draws; where there is nothing to compare there is no metric.
+    """
+    fronts: dict[str, list[Point]] = {}
+    for point in points:
+        whose = "baselines" if point.sampler in ("noise", "interpolation") else point.sampler
+        fronts.setdefault(whose, []).append(Point(point.seed, point.overlap, point.accuracy))
+    baselines = fronts.pop("baselines", [])
+    metrics: dict[str, float] = {}
+    for sampler, front in fronts.items() if baselines else ():
+        gap = front_gap(front, baselines)
+        for name, value in (("gap", gap.mean), ("gap.low", gap.low), ("gap.high", gap.high)):
+            if np.isfinite(value):
+                metrics[f"front.{sampler}.{name}"] = value
     return metrics
 
 

@@ -13,21 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from sane_core.architectures.architecture import Architecture
 from sane_core.images.images import Images
+from sane_core.pretraining.answers import COUNTER, Answers
 from sane_core.pretraining.autoencoder import Autoencoder
-from sane_core.pretraining.whole import cut_whole, join_whole, weights_of
+from sane_core.pretraining.whole import cut_whole, join_whole
 from sane_core.seeding import rng_for
 from sane_core.weights.files import TokenSet, read_layers, read_statistics
 from sane_core.weights.layers import Layer, token_count
 from sane_core.weights.standardize import Statistics
 from sane_core.weights.streaming import places_of, read_places, token_size
-from sane_core.zoo.population.score import logits
 from schemas.config.pretrain import BehaviourConfig
-
-COUNTER = "num_batches_tracked"
 
 
 class Behaviour:
@@ -59,23 +56,11 @@ class Behaviour:
         Raises:
             ValueError: If an entry is missing, or the images do not fit the architecture.
         """
-        cut = {name for layer in layers for name in layer.entries}
-        self.counters = [name for name in architecture.buffers() if name.endswith(COUNTER)]
-        entries = {*architecture.shapes(), *architecture.buffers()}
-        missing = sorted(entries - cut - {*self.counters} - {*(others or {})})
-        if missing:
-            raise ValueError(
-                f"the behaviour of {architecture.name} needs the entries that are no tokens, as "
-                f"the zoo has them, got none for {missing[:3]}; give the zoo beside its tokens"
-            )
-        if images is not None and images.shape != architecture.input_shape:
-            raise ValueError(
-                f"images must have shape {architecture.input_shape} for {architecture.name}, got "
-                f"{images.shape}"
-            )
+        self.answers = Answers(layers, statistics, architecture, others)
+        if images is not None:
+            self.answers.check_images(images)
         self.values, self.positions, self.lengths = tokens.values, tokens.positions, tokens.lengths
-        self.layers, self.statistics, self.architecture = layers, statistics, architecture
-        self.images, self.config, self.others = images, config, others or {}
+        self.architecture, self.images, self.config = architecture, images, config
 
     def loss(
         self,
@@ -187,30 +172,6 @@ class Behaviour:
         decoded = model.decode_checked(latents, cut.positions, cut.visible)
         return join_whole(decoded, models, length, first)
 
-    def answers(
-        self, chosen: np.ndarray, tokens: torch.Tensor, pixels: torch.Tensor
-    ) -> torch.Tensor:
-        """Run networks.
-
-        Args:
-            chosen: Checkpoints whose entries that are no tokens they have, int64 [models].
-            tokens: float32 [models, N, d_t].
-            pixels: Network input float32 [images, channels, height, width].
-
-        Returns:
-            Log-probabilities [models, images, classes]; their gradients are finite, or taken as 0.
-        """
-        weights = weights_of(tokens, self.layers, self.statistics)
-        for of_models in weights.values():
-            if of_models.requires_grad:
-                # Networks do not touch each other: only those of an answer that is not finite.
-                of_models.register_hook(lambda grad: torch.nan_to_num(grad, 0.0, 0.0, 0.0))
-        for name, values in self.others.items():
-            weights[name] = torch.from_numpy(values[chosen]).to(tokens.device)
-        for name in self.counters:
-            weights[name] = torch.zeros(len(chosen), dtype=torch.int64, device=tokens.device)
-        return functional.log_softmax(logits(self.architecture, weights, pixels), dim=-1)
-
 
 def open_behaviour(
     tokens: Path,
@@ -242,7 +203,7 @@ def open_behaviour(
     table = tokens / "layers.parquet"
     name = pq.read_table(table, columns=["architecture"])["architecture"][0].as_py()
     network, layers = architecture_named(name), read_layers(table)
-    train = _read_train(tokens, layers, epochs, config.memory_mb, seed)
+    train = read_train(tokens, layers, epochs, config.memory_mb, seed)
     return Behaviour(
         tokens=train,
         layers=layers,
@@ -254,14 +215,25 @@ def open_behaviour(
     )
 
 
-def _read_train(
+def read_train(
     tokens: Path,
     layers: tuple[Layer, ...],
     epochs: Sequence[int] | None,
     megabytes: int,
     seed: int,
 ) -> TokenSet:
-    """Read the train checkpoints of these epochs, or of them as many as fit."""
+    """Read the train checkpoints of these epochs, or of them as many as fit.
+
+    Args:
+        tokens: Folder of the preprocess stage.
+        layers: Layers that they were cut from.
+        epochs: Epochs to read; all if not given.
+        megabytes: Memory for tokens.
+        seed: Draws the checkpoints where memory does not hold all of them.
+
+    Raises:
+        ValueError: If there is none.
+    """
     places = places_of(tokens / "checkpoints.parquet", "train", epochs)
     if not places:
         raise ValueError(f"split train must have checkpoints of epochs {epochs}, got none")

@@ -67,6 +67,16 @@ METHODS = {
     "kde30": Name("SANE KDE30", SKY, True),
     "boot": Name("SANE BOOT", PINK, True),
     "gauss": Name("SANE GAUSS", ORANGE, True),
+    "sharpened_sub": Name("sharpened SUB (labels used)", BLUE, True, line="--"),
+    "sharpened_model": Name("sharpened SUB, noise per token (labels used)", GREEN, True, line="--"),
+    "sharpened_boot": Name("sharpened BOOT (labels used)", PINK, True, line="--"),
+    "sharpened_gauss": Name("sharpened GAUSS (labels used)", ORANGE, True, line="--"),
+    "sharpened_unlabelled_sub": Name("sharpened SUB (no labels)", BLUE, True, line=":"),
+    "sharpened_unlabelled_model": Name(
+        "sharpened SUB, noise per token (no labels)", GREEN, True, line=":"
+    ),
+    "sharpened_unlabelled_boot": Name("sharpened BOOT (no labels)", PINK, True, line=":"),
+    "sharpened_unlabelled_gauss": Name("sharpened GAUSS (no labels)", ORANGE, True, line=":"),
     "global_kde30": Name("hyper-representation S_KDE30 (one embedding per model)", SILVER),
     "prompts": Name("prompts, all", BLACK, line="--"),
     "prompts_selected": Name("prompts, selected", BLACK),
@@ -75,12 +85,22 @@ METHODS = {
     "interpolation": Name("interpolation", GREEN),
     "average": Name("average of prompts", SILVER, line="--"),
     "reconstruction": Name("reconstruction", SKY, line="--"),
+    "sharpened_reconstruction": Name("reconstruction, sharpened (labels used)", SKY, line="-."),
+    "sharpened_unlabelled_reconstruction": Name(
+        "reconstruction, sharpened (no labels)", SKY, line=":"
+    ),
     "global_reconstruction": Name("reconstruction, one embedding per model", SILVER, line=":"),
     "scratch": Name("from scratch", GREY, line="-."),
 }
 
 SAMPLERS = {
     "sub": Name("SANE SUB, bandwidth swept", BLUE, True),
+    "sharpened_sub": Name("sharpened SUB (labels used)", SKY, True, line="--"),
+    "sharpened_model": Name("sharpened, noise per token (labels used)", ORANGE, True, line="--"),
+    "sharpened_unlabelled_sub": Name("sharpened SUB (no labels)", SKY, True, line=":"),
+    "sharpened_unlabelled_model": Name(
+        "sharpened, noise per token (no labels)", ORANGE, True, line=":"
+    ),
     "noise": Name("noise on weights, size swept", RED),
     "interpolation": Name("interpolation, share swept", GREEN),
 }

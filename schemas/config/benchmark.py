@@ -16,6 +16,7 @@ from schemas.config.pretrain import PretrainConfig
 from schemas.config.probe import ProbeConfig
 from schemas.config.recipes import with_recipe
 from schemas.config.runner import RunnerConfig
+from schemas.config.sharpen import SharpenConfig
 from schemas.config.windows import WindowsConfig
 from schemas.config.zoo import ZooConfig
 from schemas.records import Record
@@ -91,6 +92,7 @@ class BenchmarkConfig(Record):
     pretrain: PretrainConfig = PretrainConfig()
     embed: EmbedConfig = EmbedConfig()
     probe: ProbeConfig = ProbeConfig()
+    sharpen: SharpenConfig = SharpenConfig()
     generate: GenerateConfig = GenerateConfig()
     ablate: AblateConfig = AblateConfig()
     analyse: AnalyseConfig = AnalyseConfig()
@@ -195,6 +197,11 @@ class BenchmarkConfig(Record):
                 raise ValueError(
                     f"generate.prompt_epoch must be <= epochs of zoo {zoo.name} ({zoo.epochs}), "
                     f"got {self.generate.prompt_epoch}"
+                )
+            if self.sharpen.steps and self.sharpen.first_epoch > zoo.epochs:
+                raise ValueError(
+                    f"sharpen.first_epoch must be <= epochs of zoo {zoo.name} ({zoo.epochs}), "
+                    f"got {self.sharpen.first_epoch}"
                 )
             if not self.windows.epochs(zoo.epochs):
                 raise ValueError(

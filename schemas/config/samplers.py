@@ -1,6 +1,6 @@
 """Configuration of samplers: a distribution over latents, how far it spreads, who decodes."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ Distribution = Literal[
 """A name of `sane_core.generation.distributions.registry.DISTRIBUTIONS`."""
 Decoder = Literal["sane", "sharpened", "sharpened_unlabelled"]
 """The pretrained decoder, or one that was sharpened with labels, or without."""
+WIDE = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+"""Spreads of a decoder that has learned noise."""
 KDES = ("shared_noise", "model", "token", "kde30", "by_dimension")
 """Those whose spread is a bandwidth."""
 
@@ -53,10 +55,26 @@ class SamplerConfig(Record):
         return self
 
 
-DEFAULT_SAMPLERS = (
+PAPER_SAMPLERS = (
     SamplerConfig(name="sub", sweep=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7)),
     SamplerConfig(name="kde30", distribution="kde30"),
     SamplerConfig(name="boot", rounds=3),
     SamplerConfig(name="gauss", distribution="gauss", rounds=3),
 )
 """Those of the paper's tables (§5.2)."""
+
+SHARPENED_SAMPLERS = tuple(
+    sampler
+    for decoder in get_args(Decoder)[1:]
+    for sampler in (
+        SamplerConfig(name=f"{decoder}_sub", spread=0.3, decoder=decoder, sweep=WIDE),
+        SamplerConfig(
+            name=f"{decoder}_model", distribution="model", spread=0.3, decoder=decoder, sweep=WIDE
+        ),
+        SamplerConfig(name=f"{decoder}_boot", spread=0.3, rounds=3, decoder=decoder),
+        SamplerConfig(name=f"{decoder}_gauss", distribution="gauss", rounds=3, decoder=decoder),
+    )
+)
+"""The same with sharpened decoders, drawn from where there are any."""
+
+DEFAULT_SAMPLERS = (*PAPER_SAMPLERS, *SHARPENED_SAMPLERS)

@@ -31,6 +31,8 @@ def logits(
     pixels: torch.Tensor,
     members: Sequence[Member] = (),
     way: Way | None = None,
+    *,
+    training: bool = False,
 ) -> torch.Tensor:
     """Run every member on its own images, as a trained network (batch-norm uses what it has kept).
 
@@ -41,6 +43,8 @@ def logits(
             for the same images for every member.
         members: Who they are, where some have a non-linearity of their own.
         way: Runs them at once; the first that can if not given.
+        training: Batch-norm uses the batch's statistics instead; buffers of the population follow
+            them, those that it lacks are new.
 
     Returns:
         Logits [members, batch, classes].
@@ -52,6 +56,7 @@ def logits(
     state = Pass(
         weights={name: whole[name] for name in shapes},
         buffers={name: values for name, values in whole.items() if name not in shapes},
+        training=training,
         activations=own_activations(members, pixels.device),
     )
     return run(state, pixels.expand(count, *pixels.shape[-4:]))
