@@ -41,7 +41,7 @@ def measure(quick: bool) -> list[Row]:
     prompts = _prompts(models)
     for threads in sorted({1, every}):
         torch.set_num_threads(threads)
-        found = _draws(prompts, models, threads, 2 if quick else 4)
+        found = _draws(prompts, models, threads, 2 if quick else 3)
         rows += [*found, *_normals(threads, 3 if quick else 10)]
     rows += _plain(prompts, min(models, 5), rows, every)
     rows += _small(quick)
@@ -57,7 +57,8 @@ def _prompts(models: int) -> PromptLatents:
 
 def _draws(prompts: PromptLatents, models: int, threads: int, repeats: int) -> list[Row]:
     works: dict[str, Callable[[], object]] = {"copy": lambda: _copy(prompts, threads)}
-    for name in ("shared_noise", *INDEPENDENT, "pca_gaussian"):
+    others = ("token", "gauss", "pca_gaussian") if threads > 1 else ()
+    for name in ("shared_noise", "model", *others):
         works[name] = _drawing(name, prompts, models)
     seconds = _best(works, repeats, MODELS / models)
     copy = GIGABYTES / seconds.pop("copy")[0]

@@ -13,7 +13,7 @@ Differs from the paper, whose densities are per token: here tokens keep their co
 
 import numpy as np
 
-from sane_core.generation.distributions.gram import components_of
+from sane_core.generation.distributions.gram import components_of, mixed
 from sane_core.generation.distributions.latents import (
     Drawn,
     PromptLatents,
@@ -51,4 +51,4 @@ def draw_pca_gaussian(
     coordinates = rng.standard_normal((count, u.shape[1])) * spread / np.sqrt(len(rows) - 1)
     # u is orthogonal to ones, so that subtracting the mean of X is subtracting nothing.
     weights = (1 / len(rows) + coordinates @ u.T).astype(np.float32)
-    return on_no_prompt((weights @ rows).reshape(count, *prompts.latents.shape[1:]))
+    return on_no_prompt(mixed(weights, rows).reshape(count, *prompts.latents.shape[1:]))
