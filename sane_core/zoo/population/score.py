@@ -15,6 +15,7 @@ from sane_core.zoo.population.learner import cross_entropy, own_activations
 from sane_core.zoo.population.members import Member
 from sane_core.zoo.population.operations import Pass
 from sane_core.zoo.population.outputs import activations_of
+from sane_core.zoo.population.settled import way_to_score
 from sane_core.zoo.population.train import groups_on, with_buffers
 from sane_core.zoo.population.ways import WAYS, Way, supported_ways
 
@@ -80,7 +81,7 @@ def score(
         images: Images to score on.
         batch: Images per forward pass; what stays near the core if not given.
         members: Who they are, where some have a non-linearity of their own.
-        way: How they are run at once; the first that can if not given.
+        way: How they are run at once; by their size if not given (`settled.py`).
         device: Where.
 
     Returns:
@@ -139,7 +140,7 @@ class _Scoring:
         way: str | None,
         device: str,
     ) -> None:
-        self.way = way or supported_ways(architecture)[0]
+        self.way = way or way_to_score(architecture, torch.device(device).type)
         numbers = ALONE_NUMBERS if self.way == "loop" else PASS_NUMBERS
         self.batch = batch or max(8, min(256, numbers // activations_of(architecture)))
         self.count = len(next(iter(population.values())))
