@@ -16,8 +16,9 @@ from sane_core.zoo.population.augment import Batches
 from sane_core.zoo.population.cores import on_cores
 from sane_core.zoo.population.initialize import Population
 from sane_core.zoo.population.operations import Pass
+from sane_core.zoo.population.score import groups_to_run
 from sane_core.zoo.population.settled import way_to_score
-from sane_core.zoo.population.train import groups_on, with_buffers
+from sane_core.zoo.population.train import with_buffers
 from sane_core.zoo.population.ways import WAYS, Way
 
 SUFFIXES = ("running_mean", "running_var")
@@ -110,7 +111,7 @@ def condition(
         pixels = (batches.numbers(part) for part in parts)
         return _measure(architecture, mine, pixels, len(chosen), momenta, run)
 
-    groups = groups_on(where, architecture, count, conditioning.batch, way)
+    groups = groups_to_run(where, architecture, count, conditioning.batch, way)
     parts = [(group, WAYS[way](architecture)) for group in groups]
     found = on_cores(measure, parts) if where.type == "cpu" else [measure(part) for part in parts]
     return population | {

@@ -25,6 +25,9 @@ PASS_NUMBERS = 2**18
 ALONE_NUMBERS = 2**26
 """The same where members are run one by one: what counts there is to call few operations."""
 
+LOOPED_MEMBERS = 16
+"""Members of a group at most where they are run one by one; fewer where cores would be idle."""
+
 
 def logits(
     architecture: Architecture,
@@ -159,7 +162,7 @@ class _Scoring:
             group, runs = part
             return use(self._outputs(group, runs), group.stop - group.start)
 
-        groups = groups_on(self.where, self.architecture, self.count, self.batch, self.way)
+        groups = groups_to_run(self.where, self.architecture, self.count, self.batch, self.way)
         parts = [(group, WAYS[self.way](self.architecture)) for group in groups]
         return on_cores(run, parts) if self.where.type == "cpu" else [run(part) for part in parts]
 
@@ -170,6 +173,19 @@ class _Scoring:
             pixels = self.batches.numbers(self.batches.pixels[part])
             outputs = logits(self.architecture, mine, pixels, self.members[group], run)
             yield outputs, self.batches.labels[part]
+
+
+def groups_to_run(
+    device: torch.device, architecture: Architecture, members: int, batch: int, way: str
+) -> list[slice]:
+    """Return the members that are run together, forward only.
+
+    Those that are run one by one share what is made once: their images, and the module.
+    """
+    if way != "loop":
+        return groups_on(device, architecture, members, batch, way)
+    many = max(1, min(LOOPED_MEMBERS, members // (2 * torch.get_num_threads())))
+    return [slice(i, min(i + many, members)) for i in range(0, members, many)]
 
 
 def stack(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> Population:
