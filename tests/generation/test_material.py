@@ -24,6 +24,8 @@ from tests.generation.resnets import (
     write_stages,
 )
 
+WEIGHTS = ARCHITECTURE.parameter_count()
+
 
 @pytest.fixture(scope="module", params=["exclude", "affine"])
 def sources(request, tmp_path_factory):
@@ -42,13 +44,14 @@ def everything(sources, given):
     return tokens, networks_of(sources, given.decoders["sane"].generator, tokens)
 
 
-@pytest.mark.parametrize("at_once", [1, 2 * ARCHITECTURE.parameter_count(), 10**9])
+@pytest.mark.parametrize("at_once", [1, 2 * WEIGHTS, 10**9])
 def test_training_networks_are_the_same_in_parts_of_any_size(
     given, everything, at_once, monkeypatch
 ):
     monkeypatch.setattr(trained, "AT_ONCE", at_once)
     _, networks = everything
     parts = [*given.trained.parts()]
+    assert max(len(part["conv1.weight"]) for part in parts) == min(6, max(1, at_once // WEIGHTS))
     assert sum(len(part["conv1.weight"]) for part in parts) == len(given.trained) == 6
     for name, values in networks.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)
