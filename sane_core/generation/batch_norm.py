@@ -16,8 +16,10 @@ from sane_core.zoo.population.augment import Batches
 from sane_core.zoo.population.cores import on_cores
 from sane_core.zoo.population.initialize import Population
 from sane_core.zoo.population.operations import Pass
-from sane_core.zoo.population.train import groups_on, with_buffers
-from sane_core.zoo.population.ways import WAYS, Way, supported_ways
+from sane_core.zoo.population.score import groups_to_run
+from sane_core.zoo.population.settled import way_to_score
+from sane_core.zoo.population.train import with_buffers
+from sane_core.zoo.population.ways import WAYS, Way
 
 SUFFIXES = ("running_mean", "running_var")
 COUNTER = "num_batches_tracked"
@@ -82,7 +84,7 @@ def condition(
         architecture: Architecture of all networks.
         population: Entries [networks, ...]; not modified. Buffers may be missing.
         conditioning: Images and batches.
-        way: How networks are run at once; the first that can if not given.
+        way: How networks are run at once; by their size if not given (`settled.py`).
         device: Where.
 
     Returns:
@@ -93,21 +95,23 @@ def condition(
     population = with_buffers(architecture, population)
     if not has_running_statistics(architecture):
         return population
-    way = way or supported_ways(architecture)[0]
     where = torch.device(device)
+    way = way or way_to_score(architecture, where.type)
     count = len(next(iter(population.values())))
     dtype = next(values.dtype for values in population.values() if values.is_floating_point())
-    batches = Batches(conditioning.images, where, dtype, flip=False, crop=0)
-    chosen = [torch.from_numpy(part).to(where) for part in conditioning.chosen()]
+    chosen = conditioning.chosen()
+    shown = conditioning.images.take(np.concatenate(chosen))
+    batches = Batches(shown, where, dtype, flip=False, crop=0)
     momenta = _momenta(architecture)
 
-    def measure(part: tuple[slice, Way]) -> Population:
-        group, run = part
+    def measure(work: tuple[slice, Way]) -> Population:
+        group, run = work
         mine = {name: values[group].to(where) for name, values in population.items()}
-        pixels = (batches.numbers(batches.pixels[numbers]) for numbers in chosen)
+        parts = batches.pixels.split(conditioning.batch)
+        pixels = (batches.numbers(part) for part in parts)
         return _measure(architecture, mine, pixels, len(chosen), momenta, run)
 
-    groups = groups_on(where, architecture, count, conditioning.batch, way)
+    groups = groups_to_run(where, architecture, count, conditioning.batch, way)
     parts = [(group, WAYS[way](architecture)) for group in groups]
     found = on_cores(measure, parts) if where.type == "cpu" else [measure(part) for part in parts]
     return population | {

@@ -59,6 +59,14 @@ class Generator:
     rest: Mapping[str, np.ndarray] = field(default_factory=dict)
     conditioning: Conditioning | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse an architecture that the autoencoder cannot decode.
+
+        Raises:
+            ValueError: If a position lies beyond its learned tables.
+        """
+        self.model.check_positions(self.positions)
+
     def encode(self, weights: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the latents of networks in the aligned frame, float32 [models, N, d_z]."""
         standard = standardize(weights, self.layers, self.statistics)

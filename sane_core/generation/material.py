@@ -1,4 +1,7 @@
-"""What generation from a zoo starts from: a decoder, prompt examples, and the training networks."""
+"""What generation from a zoo starts from: a decoder, prompt examples, and the training networks.
+
+Prompts are in memory; the training networks are read one after another, or some at a time.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,9 +13,11 @@ import pyarrow.parquet as pq
 from sane_core.architectures.architecture import Architecture
 from sane_core.architectures.registry import architecture_named
 from sane_core.embedding.device import on_gpu
-from sane_core.embedding.embed import encode, whole_models
+from sane_core.embedding.embed import encode, encode_each, whole_models
+from sane_core.embedding.packing import Sequence as Tokens
 from sane_core.generation.batch_norm import Conditioning
 from sane_core.generation.candidates import Weights
+from sane_core.generation.checks import check_images
 from sane_core.generation.compare import (
     GLOBAL,
     Decoder,
@@ -23,15 +28,23 @@ from sane_core.generation.compare import (
 from sane_core.generation.distributions.flow import fit_flow
 from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.generator import Generator
+from sane_core.generation.moments import moments_of
+from sane_core.generation.trained import TrainedNetworks
 from sane_core.images.files import read_images
 from sane_core.images.images import Images
 from sane_core.pretraining.behaviour import read_others
 from sane_core.pretraining.files import load
 from sane_core.seeding import seed_for
-from sane_core.weights.files import TokenSet, read_layers, read_statistics, read_tokens
+from sane_core.weights.files import TokenSet, read_layers, read_statistics
 from sane_core.weights.standardize import unstandardize
-from sane_core.weights.tokens import detokenize
-from sane_core.zoo.population.score import score, stack
+from sane_core.weights.streaming import (
+    Place,
+    each_checkpoint,
+    places_of,
+    read_places,
+    token_size,
+)
+from sane_core.weights.tokens import detokenize, lengths_of, positions_of
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 
@@ -65,14 +78,14 @@ class Material:
         images: Parts `train`, `validation` and `test`.
         decoders: `sane`, and what else there is, with the prompts as each sees them.
         prompts: Prompt examples.
-        trained: The training networks, entry -> float32 [training networks, ...], aligned.
+        trained: The training networks, in the aligned frame.
         wrong: Where they err, bool [training networks, test images].
     """
 
     images: dict[str, Images]
     decoders: dict[str, Decoder]
     prompts: Prompts
-    trained: Weights
+    trained: TrainedNetworks
     wrong: np.ndarray
 
     @property
@@ -101,69 +114,87 @@ def open_material(
         ValueError: If there are no prompts, or entries that are in no token are not to be had.
     """
     parts = read_images(sources.images)
-    training = read_tokens(sources.tokens / "tokens", "train", epochs)
     conditioning = _conditioning(parts["train"], config, seed)
-    generator = prepare(sources, training, parts["validation"], embed, conditioning)
-    examples = _first(
-        read_tokens(sources.tokens / "tokens", "train", [config.prompt_epoch]), config.prompts
-    )
-    weights = networks_of(sources, generator, examples)
+    generator = prepare(sources, epochs, parts["validation"], embed, conditioning)
+    check_images(generator.architecture, parts)
+    examples = _places(sources, [config.prompt_epoch])[: config.prompts]
+    weights = _read_networks(sources, generator, examples)
     generator = _with_rest(generator, weights)
     prompts = score_prompts(generator, weights)
     decoders = {"sane": Decoder(generator, embed_prompts(generator, prompts))}
     for name, folder in sources.others.items():
         whole = whole_models(embed) if name == GLOBAL else embed
-        other = prepare(
-            replace(sources, model=folder), training, parts["validation"], whole, conditioning
-        )
+        theirs = replace(sources, model=folder)
+        other = prepare(theirs, epochs, parts["validation"], whole, conditioning)
         other = _with_rest(other, weights)
         decoders[name] = Decoder(other, embed_prompts(other, prompts))
     if any(sampler.distribution == "flow" for sampler in config.samplers):
         decoders = {
-            name: replace(each, prompts=_with_flow(each, training, config, seed))
+            name: replace(each, prompts=_with_flow(sources, each, epochs, config, seed))
             if name != GLOBAL
             else each
             for name, each in decoders.items()
         }
-    trained = networks_of(sources, generator, training)
-    correct, _ = score(
-        generator.architecture, stack(generator.architecture, trained), parts["test"]
-    )
-    return Material(parts, decoders, prompts, trained, ~correct)
+    trained = trained_networks(sources, generator, epochs)
+    return Material(parts, decoders, prompts, trained, trained.wrong(parts["test"]))
 
 
 def prepare(
     sources: Sources,
-    training: TokenSet,
+    epochs: Sequence[int],
     validation: Images,
     embed: EmbedConfig,
     conditioning: Conditioning | None = None,
 ) -> Generator:
     """Load a trained SANE and measure its training latents' mean and standard deviation.
 
+    Train checkpoints are read and encoded one after another.
+
     Args:
         sources: Folders of `tokens` and `model`.
-        training: Train checkpoints.
+        epochs: Epochs of the train checkpoints.
         validation: Validation images.
         embed: Chunk sizes.
         conditioning: What running statistics are measured on.
+
+    Raises:
+        ValueError: If there is no such checkpoint, or the autoencoder does not know its positions.
     """
     table = sources.tokens / "layers.parquet"
     name = pq.read_table(table, columns=["architecture"])["architecture"][0].as_py()
-    autoencoder = on_gpu(load(sources.model))
-    latents = encode(autoencoder, training.values, training.positions, training.lengths, embed)
+    autoencoder, layers = on_gpu(load(sources.model)), read_layers(table)
+    d_t = token_size(sources.tokens / "tokens")
+    positions, lengths = positions_of(layers, d_t), lengths_of(layers, d_t)
+    read = each_checkpoint(sources.tokens / "tokens", "train", _places(sources, epochs))
+    training = (
+        Tokens(values, positions, lengths, f"run {place.run} at epoch {place.epoch}")
+        for place, values in read
+    )
+    mean, scale = moments_of(encode_each(autoencoder, training, embed))
     return Generator(
         model=autoencoder,
         architecture=architecture_named(name),
-        layers=read_layers(table),
+        layers=layers,
         statistics=read_statistics(table),
-        positions=training.positions,
-        lengths=training.lengths,
-        mean=latents.mean((0, 1), dtype=np.float64),
-        scale=latents.std((0, 1), dtype=np.float64),
+        positions=positions,
+        lengths=lengths,
+        mean=mean,
+        scale=scale,
         embed=embed,
         validation=validation,
         conditioning=conditioning,
+    )
+
+
+def trained_networks(
+    sources: Sources, generator: Generator, epochs: Sequence[int]
+) -> TrainedNetworks:
+    """Return the train checkpoints of these epochs, to be read in parts."""
+    places = _places(sources, epochs)
+    return TrainedNetworks(
+        generator.architecture,
+        len(places),
+        lambda part: _read_networks(sources, generator, places[part]),
     )
 
 
@@ -187,15 +218,37 @@ def networks_of(sources: Sources, generator: Generator, tokens: TokenSet) -> Wei
     )
 
 
+def _places(sources: Sources, epochs: Sequence[int]) -> tuple[Place, ...]:
+    """Return where the train checkpoints of these epochs stand."""
+    places = places_of(sources.tokens / "checkpoints.parquet", "train", epochs)
+    if not places:
+        raise ValueError(
+            f"split train must have checkpoints of epochs {[*epochs]}, got none; choose epochs "
+            "that the zoo kept (generate.prompt_epoch, windows)"
+        )
+    return places
+
+
+def _read_networks(sources: Sources, generator: Generator, places: Sequence[Place]) -> Weights:
+    tokens = read_places(sources.tokens / "tokens", "train", places, generator.layers)
+    return networks_of(sources, generator, tokens)
+
+
 def _with_flow(
-    decoder: Decoder, training: TokenSet, config: GenerateConfig, seed: int
+    sources: Sources,
+    decoder: Decoder,
+    epochs: Sequence[int],
+    config: GenerateConfig,
+    seed: int,
 ) -> PromptLatents:
     """Fit a flow to the latents of the training networks at the prompts' epoch."""
-    chosen = training.epochs == config.prompt_epoch
-    of = chosen if chosen.sum() > 1 else np.full(len(training), True)
+    everything = _places(sources, epochs)
+    chosen = [place for place in everything if place.epoch == config.prompt_epoch]
+    places = chosen if len(chosen) > 1 else everything
     generator = decoder.generator
+    training = read_places(sources.tokens / "tokens", "train", places, generator.layers)
     latents = encode(
-        generator.model, training.values[of], training.positions, training.lengths, generator.embed
+        generator.model, training.values, training.positions, training.lengths, generator.embed
     )
     return replace(decoder.prompts, flow=fit_flow(latents, config.flow, seed_for(seed, "flow")))
 
@@ -205,16 +258,6 @@ def _with_rest(generator: Generator, prompts: Weights) -> Generator:
     shapes = generator.architecture.shapes()
     rest = {name: values for name, values in prompts.items() if name in shapes.keys() - cut}
     return replace(generator, rest=rest)
-
-
-def _first(tokens: TokenSet, count: int) -> TokenSet:
-    return TokenSet(
-        tokens.values[:count],
-        tokens.positions,
-        tokens.lengths,
-        tokens.runs[:count],
-        tokens.epochs[:count],
-    )
 
 
 def _conditioning(train: Images, config: GenerateConfig, seed: int) -> Conditioning | None:

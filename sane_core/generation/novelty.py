@@ -4,7 +4,7 @@ A copy of a training model makes the same mistakes; accuracy without error overl
 generator is for (the accuracy-novelty front).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -40,14 +40,32 @@ def nearest_distance(
         weights: Entry -> [models, ...], in the aligned frame.
         training: Entry -> [training models, ...], in the same frame.
     """
-    ours, theirs = (
-        np.concatenate([x[name].reshape(len(x[name]), -1) for name in training], axis=1).astype(
-            np.float64
-        )
-        for x in (weights, training)
-    )
-    squares = (ours**2).sum(1)[:, None] + (theirs**2).sum(1) - 2 * ours @ theirs.T
-    return np.sqrt(squares.clip(0).min(1))
+    return nearest_distances([weights], [training])[0]
+
+
+def nearest_distances(
+    sets: Sequence[Mapping[str, np.ndarray]], training: Iterable[Mapping[str, np.ndarray]]
+) -> list[np.ndarray]:
+    """Return the same for several sets of models, while training models are taken part by part.
+
+    Args:
+        sets: Entry -> [models, ...] of each set.
+        training: Entry -> [training models, ...] of each part; distances are over its entries.
+
+    Returns:
+        float64 [models] of each set.
+    """
+    least = [np.full(len(next(iter(models.values()))), np.inf) for models in sets]
+    for part in training:
+        squares = [np.zeros((len(own), len(next(iter(part.values()))))) for own in least]
+        for name, values in part.items():
+            theirs = values.reshape(len(values), -1).astype(np.float64)
+            lengths = (theirs**2).sum(1)
+            for own, models in zip(squares, sets, strict=True):
+                ours = models[name].reshape(len(own), -1).astype(np.float64)
+                own += (ours**2).sum(1)[:, None] + lengths - 2 * ours @ theirs.T
+        least = [np.minimum(a, b.min(1)) for a, b in zip(least, squares, strict=True)]
+    return [np.sqrt(own.clip(0)) for own in least]
 
 
 def _intersection_over_union(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -11,8 +11,9 @@ from sane_core.generation.candidates import Samples, Weights
 from sane_core.generation.compare import ONCE, draw_all
 from sane_core.generation.finetune import epochs_of_chunks, finetune
 from sane_core.generation.front import FrontPoint, points_of, sweep
+from sane_core.generation.halo_ablation import ablate_halo
 from sane_core.generation.material import Material, Sources, open_material
-from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
+from sane_core.generation.novelty import error_overlap, mutual_overlap
 from sane_core.generation.prompt_counts import FewPrompts, counts_of, sweep_prompts
 from sane_core.generation.rows import (
     Accuracy,
@@ -25,6 +26,7 @@ from sane_core.generation.rows import (
     summary_metrics,
     write_rows,
 )
+from sane_core.seeding import rng_for
 from sane_core.zoo.population.score import score, stack
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
@@ -32,6 +34,8 @@ from schemas.config.training import TrainingConfig
 
 Draws = list[dict[str, Samples]]
 """Method -> what was kept, of every draw."""
+SUB = ("generate", "sub")
+"""Names of the stream that SUB draws from."""
 AT_ONCE = 50
 """Models fine-tuned at once."""
 
@@ -74,7 +78,10 @@ def generate_from_zoo(
 
     draws: Draws = []
     for repeat in range(config.seeds):
-        draws.append(draw_all(given.decoders, given.prompts, recipe, config, seed, repeat))
+        drawn = draw_all(given.decoders, given.prompts, recipe, config, seed, repeat)
+        if config.ablate:
+            drawn |= ablate_halo(given.decoders["sane"], config, rng_for(seed, *SUB, repeat))
+        draws.append(drawn)
         advance()
     accuracy, summary = _score(given, draws)
     starts = _starts(draws, config)
@@ -102,31 +109,28 @@ def _score(given: Material, draws: Draws) -> tuple[list[Accuracy], list[Summary]
     architecture, test = given.architecture, given.images["test"]
     accuracy: list[Accuracy] = []
     summary: list[Summary] = []
-    for repeat, methods in enumerate(draws):
-        for method, samples in methods.items():
-            correct, _ = score(architecture, stack(architecture, samples.weights), test)
-            summary.append(_summarize(given, method, repeat, samples, ~correct))
-            if method not in ONCE or repeat == 0:
-                accuracy += [
-                    Accuracy(method, repeat, model, 0, float(value))
-                    for model, value in enumerate(correct.mean(1))
-                ]
+    found = [(i, *drawn) for i, methods in enumerate(draws) for drawn in methods.items()]
+    distances = given.trained.nearest([samples.weights for _, _, samples in found])
+    for (repeat, method, samples), nearest in zip(found, distances, strict=True):
+        correct, _ = score(architecture, stack(architecture, samples.weights), test)
+        summary.append(
+            Summary(
+                method=method,
+                repeat=repeat,
+                validation_accuracy=float(samples.validation_accuracy.mean()),
+                candidate_accuracy=float(samples.candidate_accuracy.mean()),
+                overlap=float(error_overlap(~correct, given.wrong).mean()),
+                mutual_overlap=mutual_overlap(~correct),
+                distance=float(nearest.mean()),
+                broken=samples.broken,
+            )
+        )
+        if method not in ONCE or repeat == 0:
+            accuracy += [
+                Accuracy(method, repeat, model, 0, float(value))
+                for model, value in enumerate(correct.mean(1))
+            ]
     return accuracy, summary
-
-
-def _summarize(
-    given: Material, method: str, repeat: int, samples: Samples, wrong: np.ndarray
-) -> Summary:
-    return Summary(
-        method=method,
-        repeat=repeat,
-        validation_accuracy=float(samples.validation_accuracy.mean()),
-        candidate_accuracy=float(samples.candidate_accuracy.mean()),
-        overlap=float(error_overlap(wrong, given.wrong).mean()),
-        mutual_overlap=mutual_overlap(wrong),
-        distance=float(nearest_distance(samples.weights, given.trained).mean()),
-        broken=samples.broken,
-    )
 
 
 def _starts(draws: Draws, config: GenerateConfig) -> dict[tuple[str, int], Weights]:

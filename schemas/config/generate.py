@@ -6,6 +6,14 @@ from schemas.config.flow import FlowConfig
 from schemas.config.samplers import DEFAULT_SAMPLERS, SamplerConfig
 from schemas.records import Record
 
+HALO_ROWS = {
+    "naive": (False, False),
+    "halo": (True, False),
+    "bn_cond": (False, True),
+    "halo_bn_cond": (True, True),
+}
+"""Row of Table 7 -> whether it decodes with halo, and conditions batch norms."""
+
 BASELINES = (
     "prompts",
     "prompts_selected",
@@ -19,8 +27,9 @@ BASELINES = (
     "global_reconstruction",
     "sharpened_reconstruction",
     "sharpened_unlabelled_reconstruction",
+    *HALO_ROWS,
 )
-"""Methods that are compared with whatever the samplers are."""
+"""Methods that are compared with, whatever the samplers are."""
 
 
 class GenerateConfig(Record):
@@ -60,6 +69,11 @@ class GenerateConfig(Record):
         "0 = they stay new",
     )
     conditioning_batch: int = Field(default=128, ge=2, description="images of such a batch")
+    ablate: bool = Field(
+        default=False,
+        description="make networks of the same latents without halo, without batch-norm "
+        "conditioning and without both as well (Table 7)",
+    )
     finetune_epochs: tuple[int, ...] = Field(default=(1, 5, 25), description="rows of the table")
     finetune_methods: tuple[str, ...] = Field(
         default=(), description="methods that are fine-tuned; empty = all of them"

@@ -15,6 +15,7 @@ from sane_core.zoo.population.learner import cross_entropy, own_activations
 from sane_core.zoo.population.members import Member
 from sane_core.zoo.population.operations import Pass
 from sane_core.zoo.population.outputs import activations_of
+from sane_core.zoo.population.settled import way_to_score
 from sane_core.zoo.population.train import groups_on, with_buffers
 from sane_core.zoo.population.ways import WAYS, Way, supported_ways
 
@@ -23,6 +24,9 @@ PASS_NUMBERS = 2**18
 
 ALONE_NUMBERS = 2**26
 """The same where members are run one by one: what counts there is to call few operations."""
+
+LOOPED_MEMBERS = 16
+"""Members of a group at most where they are run one by one; fewer where cores would be idle."""
 
 
 def logits(
@@ -80,7 +84,7 @@ def score(
         images: Images to score on.
         batch: Images per forward pass; what stays near the core if not given.
         members: Who they are, where some have a non-linearity of their own.
-        way: How they are run at once; the first that can if not given.
+        way: How they are run at once; by their size if not given (`settled.py`).
         device: Where.
 
     Returns:
@@ -139,7 +143,7 @@ class _Scoring:
         way: str | None,
         device: str,
     ) -> None:
-        self.way = way or supported_ways(architecture)[0]
+        self.way = way or way_to_score(architecture, torch.device(device).type)
         numbers = ALONE_NUMBERS if self.way == "loop" else PASS_NUMBERS
         self.batch = batch or max(8, min(256, numbers // activations_of(architecture)))
         self.count = len(next(iter(population.values())))
@@ -158,7 +162,7 @@ class _Scoring:
             group, runs = part
             return use(self._outputs(group, runs), group.stop - group.start)
 
-        groups = groups_on(self.where, self.architecture, self.count, self.batch, self.way)
+        groups = groups_to_run(self.where, self.architecture, self.count, self.batch, self.way)
         parts = [(group, WAYS[self.way](self.architecture)) for group in groups]
         return on_cores(run, parts) if self.where.type == "cpu" else [run(part) for part in parts]
 
@@ -169,6 +173,19 @@ class _Scoring:
             pixels = self.batches.numbers(self.batches.pixels[part])
             outputs = logits(self.architecture, mine, pixels, self.members[group], run)
             yield outputs, self.batches.labels[part]
+
+
+def groups_to_run(
+    device: torch.device, architecture: Architecture, members: int, batch: int, way: str
+) -> list[slice]:
+    """Return the members that are run together, forward only.
+
+    Those that are run one by one share what is made once: their images, and the module.
+    """
+    if way != "loop":
+        return groups_on(device, architecture, members, batch, way)
+    many = max(1, min(LOOPED_MEMBERS, members // (2 * torch.get_num_threads())))
+    return [slice(i, min(i + many, members)) for i in range(0, members, many)]
 
 
 def stack(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> Population:

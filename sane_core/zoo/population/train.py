@@ -18,6 +18,7 @@ from sane_core.zoo.population.initialize import Population, build
 from sane_core.zoo.population.learner import Learner
 from sane_core.zoo.population.members import Member
 from sane_core.zoo.population.outputs import activations_of
+from sane_core.zoo.population.settled import way_to_train
 from sane_core.zoo.population.ways import WAYS, supported_ways
 from schemas.config.training import TrainingConfig
 
@@ -200,10 +201,10 @@ def groups_on(
 
 
 def way_for(architecture: Architecture, config: TrainingConfig) -> str:
-    """Return the way a recipe names, or the first that can run the architecture."""
-    ways = supported_ways(architecture)
+    """Return the way a recipe names, or the one for networks of this size (`settled.py`)."""
     if config.way == "auto":
-        return ways[0]
+        return way_to_train(architecture)
+    ways = supported_ways(architecture)
     if config.way not in ways:
         raise ValueError(f"way of {architecture.name} must be one of {ways}, got {config.way!r}")
     return config.way
