@@ -13,6 +13,7 @@ from schemas.config.recipes import RECIPES
 from schemas.config.training import TrainingConfig
 from schemas.config.zoo import ZooConfig
 
+
 @dataclass(frozen=True)
 class Counterpart:
     """A published zoo.

@@ -58,7 +58,8 @@ RULES = (
     Rule(
         "stand-in",
         (),
-        "anything else: the difference says nothing about the method",
+        "other images, another architecture or another recipe, so that the difference says nothing "
+        "about the method",
     ),
 )
 """From the closest to the loosest."""

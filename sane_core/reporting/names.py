@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
 RED, PINK, BLACK, GREY, SILVER = "#D55E00", "#CC79A7", "#222222", "#767676", "#B0B0B0"
+BROWN, PURPLE, NAVY, OLIVE = "#8C5A00", "#7A5195", "#003F5C", "#7F7F00"
+SPARE = (GREY, "#A05195", SILVER)
+"""For samplers that are not listed."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,14 @@ class Name:
         colour: Colour in every figure.
         ours: Whether it is a result of SANE rather than what SANE is compared with.
         line: Line style of its curve.
+        marker: Of its points.
     """
 
     label: str
     colour: str = SILVER
     ours: bool = False
     line: str = "-"
+    marker: str = "o"
 
 
 TARGETS = {
@@ -94,16 +99,19 @@ METHODS = {
 }
 
 SAMPLERS = {
-    "sub": Name("SANE SUB, bandwidth swept", BLUE, True),
-    "sharpened_sub": Name("sharpened SUB (labels used)", SKY, True, line="--"),
-    "sharpened_model": Name("sharpened, noise per token (labels used)", ORANGE, True, line="--"),
-    "sharpened_unlabelled_sub": Name("sharpened SUB (no labels)", SKY, True, line=":"),
-    "sharpened_unlabelled_model": Name(
-        "sharpened, noise per token (no labels)", ORANGE, True, line=":"
-    ),
-    "noise": Name("noise on weights, size swept", RED),
-    "interpolation": Name("interpolation, share swept", GREEN),
+    "sharpened_sub": Name("sharpened (labels)", ORANGE, True),
+    "sharpened_model": Name("sharpened, per token (labels)", BROWN, True, marker="s"),
+    "sharpened_unlabelled_sub": Name("sharpened (no labels)", PINK, True, marker="^"),
+    "sharpened_unlabelled_model": Name("sharpened, per token (no labels)", PURPLE, True, marker="v"),
+    "sub": Name("SANE", BLUE, True),
+    "sane": Name("SANE", BLUE, True),
+    "model": Name("SANE, per token", SKY, True, marker="s"),
+    "pca": Name("SANE, PCA-Gaussian", NAVY, True, marker="D"),
+    "flow": Name("SANE, flow matching", OLIVE, True, marker="h"),
+    "noise": Name("noise on weights", RED, line="--", marker="X"),
+    "interpolation": Name("interpolation", GREEN, line="-.", marker="P"),
 }
+"""What is compared with has broken lines."""
 
 LAYER_FEATURES = {
     "spread": Name("SANE, ẑ", BLUE, True),

@@ -1,0 +1,132 @@
+"""Collect a table: the outcomes that fit it, the paper's numbers beside them, and what is missing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sane_core.reporting.beside import ablated, generated, probed, transferred
+from sane_core.reporting.beside.catalogue import Listed
+from sane_core.reporting.beside.entries import LOSS, PERCENT, R2, Entry, Unit, with_means
+from sane_core.reporting.beside.layout import FLAT, beside_table, flat_rows
+from sane_core.reporting.beside.outcome import Outcome
+from sane_core.reporting.table import Table
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What there is of a table.
+
+    Attributes:
+        tables: A table per configuration of a zoo and an experiment.
+        flat: All entries, for machines.
+        missing: What there is no run of, and how to make one, in sentences.
+        columns: Of `flat`.
+    """
+
+    tables: tuple[Table, ...]
+    flat: tuple[tuple[str, ...], ...]
+    missing: tuple[str, ...]
+    columns: tuple[str, ...] = FLAT
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How entries of a kind of experiment are read.
+
+    Attributes:
+        fits: Whether an outcome belongs into a grid.
+        entries: Its entries.
+        notes: What is to be said under a table of outcomes that differ in their seed alone.
+        heading: Over the rows' names.
+        unit: Of the values.
+    """
+
+    fits: Callable[[Outcome, str], bool]
+    entries: Callable[[Outcome, str], list[Entry]]
+    notes: Callable[[Outcome, str], tuple[str, ...]]
+    heading: str
+    unit: Unit
+
+
+READERS = {
+    "probe": Reader(probed.fits, probed.entries, probed.notes, "features", R2),
+    "generate": Reader(generated.fits, generated.entries, generated.notes, "start", PERCENT),
+    "transfer": Reader(transferred.fits, transferred.entries, transferred.notes, "start", PERCENT),
+    "ablate": Reader(ablated.fits, ablated.entries, ablated.notes, "setting", LOSS),
+}
+"""Kind of experiment -> how it is read."""
+WITHOUT_RUNS = "no run in this store; make one: {}"
+
+
+def collect(asked: Listed, outcomes: Sequence[Outcome]) -> Collected:
+    """Collect a table of the paper from outcomes.
+
+    Args:
+        asked: Which table.
+        outcomes: Of its stages, in the order they were made; of those that agree in configuration
+            and seed the last counts.
+    """
+    reader = READERS[asked.experiment]
+    fitting = [each for each in newest(outcomes) if reader.fits(each, asked.grid or asked.name)]
+    groups = by_configuration(fitting)
+    flat = [
+        tuple(row)
+        for group in groups
+        for row in flat_rows(asked.name, _title(asked, group[0]), entries_of(asked, group))
+    ]
+    tables = tuple(table_of(asked, group) for group in groups)
+    return Collected(tables, tuple(flat), missing(asked, fitting))
+
+
+def table_of(asked: Listed, group: Sequence[Outcome]) -> Table:
+    """Return the table of outcomes that differ in their seed alone; pages of runs show the same.
+
+    Args:
+        asked: Which table of the paper.
+        group: One outcome or more, seeds ascending.
+    """
+    reader, first = READERS[asked.experiment], group[0]
+    notes = list(reader.notes(first, asked.grid or asked.name))
+    if differs := first.zoo.beside.differs:
+        notes.append(f"Zoo {first.zoo.name} is not as published in: {', '.join(differs)}.")
+    if len(group) > 1:
+        notes.append("Mean of several: ± is the standard deviation over seeds, n their number.")
+    found = entries_of(asked, group)
+    return beside_table(_title(asked, first), reader.heading, found, reader.unit, notes)
+
+
+def entries_of(asked: Listed, group: Sequence[Outcome]) -> list[Entry]:
+    """Return the entries of outcomes that differ in their seed alone, and their means."""
+    reader = READERS[asked.experiment]
+    return with_means([e for each in group for e in reader.entries(each, asked.grid or asked.name)])
+
+
+def missing(asked: Listed, fitting: Sequence[Outcome]) -> tuple[str, ...]:
+    """Say what of a table there is no run of, and how to make one."""
+    if not fitting:
+        return (f"{asked.title}: {WITHOUT_RUNS.format(asked.make)}",)
+    there = {outcome.zoo.beside.zoo for outcome in fitting}
+    left = {column: recipe for column, recipe in asked.recipes.items() if column not in there}
+    if not left:
+        return ()
+    made = f"{asked.make}, with `zoos: [{{recipe: NAME}}]` in it, NAME {' or '.join(left.values())}"
+    return (f"For the paper's {', '.join(left)}: {WITHOUT_RUNS.format(made)}",)
+
+
+def newest(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the last outcome of every configuration and seed, in the order they were made."""
+    last = {(outcome.configuration, outcome.seed): outcome for outcome in outcomes}
+    kept = {*map(id, last.values())}
+    return [outcome for outcome in outcomes if id(outcome) in kept]
+
+
+def by_configuration(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
+    """Group outcomes that differ in their seed alone, seeds ascending."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(outcome.configuration, []).append(outcome)
+    return [sorted(group, key=lambda each: each.seed or 0) for group in groups.values()]
+
+
+def _title(asked: Listed, outcome: Outcome) -> str:
+    subject = f"{outcome.zoo.name} to {outcome.onto.name}" if outcome.onto else outcome.zoo.name
+    return f"{asked.title}: {subject}, beside the paper's {outcome.zoo.beside.zoo}"
