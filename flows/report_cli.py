@@ -1,4 +1,7 @@
-"""`sane report`: the paper's tables, collected from what a store holds. Heavy imports stand inside."""
+"""`sane report`: the paper's tables, collected from what a store holds.
+
+Heavy imports stand inside the command.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,6 +1,7 @@
 """The headline figure: accuracy over novelty, a curve per sampler as its knob is swept.
 
-A point is the mean over seeds, its bars the 95 % interval of that mean. Equal data give equal bytes.
+A point is the mean over seeds, its bars the 95 % interval of that mean. Equal data give equal
+bytes.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How alike ours and the paper's are, in one of three labels; every table takes the label from here.
+"""How alike ours and the paper's are, in one of three labels; every table takes it from here.
 
 The rule is data: a label holds where all that it asks for agrees, and the first that holds counts.
 """

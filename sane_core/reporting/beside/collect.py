@@ -1,4 +1,4 @@
-"""Collect a table: the outcomes that fit it, the paper's numbers beside them, and what is missing."""
+"""Collect a table: outcomes that fit it, the paper's numbers beside them, and what is missing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

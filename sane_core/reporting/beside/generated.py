@@ -1,4 +1,4 @@
-"""Entries of sampled networks: test accuracy over fine-tuning beside Tables 3, 4 and 7 (§5.2, A)."""
+"""Entries of sampled networks: accuracy over fine-tuning beside Tables 3, 4 and 7 (§5.2, A)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

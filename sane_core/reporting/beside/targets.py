@@ -1,4 +1,4 @@
-"""What the published transfers were: from where, to what, with how many prompts; and how alike ours is."""
+"""What the published transfers were, and how alike ours are: source, target, prompts, lengths."""
 
 from dataclasses import dataclass
 
