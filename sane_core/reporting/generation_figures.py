@@ -36,7 +36,7 @@ def finetuning(accuracy: pl.DataFrame) -> Figure:
         axes[0], "All methods", "epochs of fine-tuning (0: zero-shot)", "test accuracy (better ↑)"
     )
     entitle(axes[1], "The upper end", "epochs of fine-tuning (0: zero-shot)")
-    legend_below(figure, axes[0], columns=4)
+    legend_below(figure, axes[0], columns=3)
     return figure
 
 

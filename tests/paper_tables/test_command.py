@@ -10,8 +10,7 @@ from flows.cli import app
 from flows.report_tables import answer
 from sane_core.reporting.beside.pages import of_generation
 from tasks.outcomes import outcomes_of
-
-from .conftest import Made, sampled
+from tests.paper_tables.conftest import Made, sampled
 
 PAGE_LEAVES_OUT = {"seed", "from"}
 

@@ -10,8 +10,7 @@ from flows.report_tables import answer, overview_of
 from sane_core.reporting.beside.catalogue import CATALOGUE, listed
 from sane_core.reporting.table import Table
 from schemas.errors import UserError
-
-from .conftest import Made, accuracy, probed, sampled
+from tests.paper_tables.conftest import Made, accuracy, probed, sampled
 
 
 def cells(table: Table, row: str, seed: str = "0") -> dict[str, str]:

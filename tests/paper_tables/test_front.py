@@ -10,8 +10,7 @@ from scipy import stats
 from flows.report_tables import answer
 from sane_core.reporting.canvas import save
 from sane_core.reporting.front_figure import curves_of, front
-
-from .conftest import Made
+from tests.paper_tables.conftest import Made
 
 POINTS = ["sampler", "knob", "seed", "accuracy", "overlap", "candidate_accuracy"]
 NOTHING = pl.DataFrame(schema={"method": pl.String, "accuracy": pl.Float64, "overlap": pl.Float64})

@@ -10,8 +10,7 @@ from sane_core.reporting.beside.outcome import Outcome, Subject
 from sane_core.reporting.counterpart import Counterpart, counterpart
 from sane_core.reporting.likeness import RULES, Agreement, explained, likeness, loosest
 from schemas.config.recipes import RECIPES
-
-from .conftest import accuracy, sampled
+from tests.paper_tables.conftest import accuracy, sampled
 
 
 def read(recipe: str, **changes: Any) -> Counterpart:

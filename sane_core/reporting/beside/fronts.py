@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from sane_core.reporting.beside.catalogue import Listed
 from sane_core.reporting.beside.collect import Collected, by_configuration, missing, newest
+from sane_core.reporting.beside.layout import shortened
 from sane_core.reporting.beside.outcome import Outcome
 from sane_core.reporting.front_figure import curves_of, front
 from sane_core.reporting.table import Table
@@ -84,7 +85,7 @@ def _groups(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
 
 
 def _table(asked: Listed, group: Sequence[Outcome]) -> Table:
-    sources = ", ".join(each.source.artifact for each in group)
+    sources = ", ".join(shortened(each.source.artifact) for each in group)
     rows = []
     for curve in curves_of(points_of(group)):
         for row in curve.points.iter_rows(named=True):

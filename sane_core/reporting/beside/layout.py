@@ -24,8 +24,8 @@ FLAT = (
     "source",
 )
 """Columns for machines, a row per entry."""
-LAST = ("seed", "compared", "from")
-"""Columns that say where a row comes from; left out where it has nothing to say."""
+FIRST, LAST = ("n", "seed", "compared"), ("from",)
+"""Columns that say what a row is of; left out where none has anything to say."""
 
 
 def beside_table(
@@ -46,16 +46,17 @@ def beside_table(
     for entry in entries:
         key = (entry.row, entry.source.artifact, entry.source.told)
         rows.setdefault(key, {})[entry.at] = entry
-    columns = [heading, "n"]
+    columns = [heading, *FIRST]
     for at in groups:
         columns += [at, "paper", "ours − paper"] if at in compared else [at]
     lines = []
     for (name, artifact, seed), cells in rows.items():
-        line = [name, _count([entry.ours for entry in cells.values() if entry.ours])]
+        label = next(iter(cells.values())).likeness if compared else ""
+        count = _count([entry.ours for entry in cells.values() if entry.ours])
+        line = [name, count, seed, label]
         for at in groups:
             line += _cells(cells.get(at), unit, at in compared)
-        label = next(iter(cells.values())).likeness if compared else ""
-        lines.append((*line, seed, label, _short(artifact)))
+        lines.append((*line, shortened(artifact)))
     told = explained({entry.likeness for entry in entries}) if compared else ()
     return _without_empty(Table(title, (*columns, *LAST), tuple(lines), (*notes, *told)))
 
@@ -86,7 +87,7 @@ def _cells(entry: Entry | None, unit: Unit, compared: bool) -> list[str]:
     return [ours, paper, difference]
 
 
-def _short(artifact: str) -> str:
+def shortened(artifact: str) -> str:
     """Return stage and first letters of the key: enough to find its folder."""
     stage, _, key = artifact.partition("/")
     return f"{stage}/{key[:8]}" if key else stage
@@ -113,7 +114,7 @@ def _number(value: float | None) -> str:
 
 def _without_empty(table: Table) -> Table:
     """Leave out the columns about a row that are empty in every row."""
-    told = {"n", *LAST}
+    told = {*FIRST, *LAST}
     kept = [
         at
         for at, name in enumerate(table.columns)
