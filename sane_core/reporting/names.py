@@ -102,7 +102,9 @@ SAMPLERS = {
     "sharpened_sub": Name("sharpened (labels)", ORANGE, True),
     "sharpened_model": Name("sharpened, per token (labels)", BROWN, True, marker="s"),
     "sharpened_unlabelled_sub": Name("sharpened (no labels)", PINK, True, marker="^"),
-    "sharpened_unlabelled_model": Name("sharpened, per token (no labels)", PURPLE, True, marker="v"),
+    "sharpened_unlabelled_model": Name(
+        "sharpened, per token (no labels)", PURPLE, True, marker="v"
+    ),
     "sub": Name("SANE", BLUE, True),
     "sane": Name("SANE", BLUE, True),
     "model": Name("SANE, per token", SKY, True, marker="s"),

@@ -44,10 +44,10 @@ def test_one_seed_has_no_interval() -> None:
 
 
 def test_the_legend_is_in_the_order_of_the_curves_among_what_is_new() -> None:
-    drawn = front(points(noise=0.8, sane=0.85, sharpened=0.95, brand_new=0.9), NOTHING)
+    drawn = front(points(noise=0.8, sub=0.85, sharpened_sub=0.95, brand_new=0.9), NOTHING)
     (legend,) = drawn.legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "sharpened",
+        "sharpened (labels)",
         "brand new",
         "SANE",
         "noise on weights",
