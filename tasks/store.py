@@ -191,6 +191,8 @@ class Store:
         """
         place = place_in_uri(artifact)
         manifest = self.manifest(artifact)
+        if absent := sorted({*names} - {*manifest.files}):
+            raise KeyError(f"{artifact.uri} has no file {absent[0]}, only {[*manifest.files]}")
         files = {name: manifest.files[name] for name in names}
         part = manifest.model_copy(update={"files": files, "digest": content_digest(files)})
         with self._healing(place), full_disk_named(self.uri, self._local):

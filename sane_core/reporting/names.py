@@ -95,6 +95,10 @@ METHODS = {
         "reconstruction, sharpened (no labels)", SKY, line=":"
     ),
     "global_reconstruction": Name("reconstruction, one embedding per model", SILVER, line=":"),
+    "naive": Name("neither halo nor conditioning", SILVER),
+    "halo": Name("halo", SKY, True, line=":"),
+    "bn_cond": Name("batch-norm conditioning", PURPLE, True, line=":"),
+    "halo_bn_cond": Name("halo and batch-norm conditioning", BLUE, True, line=":"),
     "scratch": Name("from scratch", GREY, line="-."),
 }
 
