@@ -98,11 +98,11 @@ def answer(name: str, store: str, shelf: Shelf | None = None) -> Answer:
 
 
 def overview_of(store: str) -> str:
-    """Return which tables there are, and how many configurations of each are in a store."""
+    """Return which tables there are, and which of them a store has something of."""
     shelf = Shelf(store)
     rows = []
     for asked in CATALOGUE:
         collected = answer(asked.name, store, shelf).collected
-        count = "" if asked.experiment == "preset" else str(len(collected.tables) or "none")
+        count = "" if asked.experiment == "preset" else "there" if collected.tables else "none"
         rows.append((asked.name, asked.title, count))
     return as_text([Table(f"In {store}", ("name", "what", "in this store"), tuple(rows))])

@@ -22,7 +22,7 @@ def cells(table: Table, row: str, seed: str = "0") -> dict[str, str]:
 
 def test_ours_stands_beside_the_papers_with_the_difference_and_where_it_is_from(made: Made) -> None:
     artifact = made.generation(made.zoo())
-    (table,) = answer("table3", made.store.uri).collected.tables
+    table, _ = answer("table3", made.store.uri).collected.tables
     row = cells(table, "SANE SUB")
     assert row["epoch 0"] == "91.0 ± 1.0"
     assert row["n"] == "2"
@@ -37,7 +37,7 @@ def test_ours_stands_beside_the_papers_with_the_difference_and_where_it_is_from(
 
 def test_a_row_of_the_paper_that_was_not_run_is_there_and_says_so(made: Made) -> None:
     made.generation(made.zoo())
-    (table,) = answer("table3", made.store.uri).collected.tables
+    table, _ = answer("table3", made.store.uri).collected.tables
     row = cells(table, "SANE GAUSS (not run)")
     assert (row["epoch 0"], row["paper"], row["ours − paper"]) == ("–", "20.8 ± 0.1", "–")
 
@@ -45,7 +45,7 @@ def test_a_row_of_the_paper_that_was_not_run_is_there_and_says_so(made: Made) ->
 def test_seeds_have_a_row_each_and_a_mean_with_its_spread_over_them(made: Made) -> None:
     for seed, first in ((2, 0.86), (0, 0.90), (1, 0.88)):
         made.generation(made.zoo(seed=seed), sampled(first), seed)
-    (table,) = answer("table3", made.store.uri).collected.tables
+    table, _ = answer("table3", made.store.uri).collected.tables
     shown = [row[table.columns.index("seed")] for row in table.rows if row[0] == "SANE SUB"]
     assert shown == ["0", "1", "2", "mean of 3"]
     assert [cells(table, "SANE SUB", str(seed))["epoch 0"] for seed in range(3)] == [
@@ -58,17 +58,27 @@ def test_seeds_have_a_row_each_and_a_mean_with_its_spread_over_them(made: Made) 
     assert any("standard deviation over seeds" in note for note in table.notes)
 
 
+def test_ensembles_have_a_table_of_their_own(made: Made) -> None:
+    for seed in range(2):
+        made.generation(made.zoo(seed=seed), seed=seed)
+    _, table = answer("table3", made.store.uri).collected.tables
+    assert table.title == "Table 3, ensembles (test accuracy, %): digits-cnn"
+    assert cells(table, "SANE SUB", "1")["epoch 0"] == "97.0"
+    assert cells(table, "SANE SUB", "mean of 2")["epoch 0"] == "97.0 ± 0.0"
+    assert "compared" not in table.columns
+
+
 def test_another_configuration_has_a_table_of_its_own(made: Made) -> None:
     made.generation(made.zoo())
     made.generation(made.zoo(members=50))
-    assert len(answer("table3", made.store.uri).collected.tables) == 2
+    assert len(answer("table3", made.store.uri).collected.tables) == 4
 
 
 def test_of_equal_configuration_and_seed_the_newest_counts(made: Made) -> None:
     zoo = made.zoo()
     made.generation(zoo, sampled(0.50))
     made.generation(zoo, sampled(0.90))
-    (table,) = answer("table3", made.store.uri).collected.tables
+    table, _ = answer("table3", made.store.uri).collected.tables
     assert cells(table, "SANE SUB")["epoch 0"] == "91.0 ± 1.0"
 
 
@@ -85,7 +95,7 @@ def test_what_is_missing_is_said_with_the_way_to_make_it(made: Made) -> None:
 def test_networks_stand_in_the_table_of_their_kind(made: Made) -> None:
     made.generation(made.zoo("cifar10-resnet18-narrow"))
     assert answer("table3", made.store.uri).collected.tables == ()
-    (table,) = answer("table4", made.store.uri).collected.tables
+    table, _ = answer("table4", made.store.uri).collected.tables
     assert cells(table, "SANE SUB")["paper"] == "68.1 ± 0.7"
 
 
@@ -98,7 +108,7 @@ def test_halo_and_conditioning_have_a_table_of_their_own(made: Made) -> None:
     assert not any("SUB" in name for name in names)
     both = next(row for row in table.rows if "64.8 ± 2.1" in row)
     assert "91.0 ± 1.0" in both
-    (other,) = answer("table4", made.store.uri).collected.tables
+    other, _ = answer("table4", made.store.uri).collected.tables
     assert {row[0] for row in other.rows} & {*names} == {"from scratch"}
 
 
@@ -133,7 +143,7 @@ def test_a_damaged_outcome_is_left_out_and_named(made: Made) -> None:
     bad = made.generation(zoo, seed=1)
     Path(bad.uri, "accuracy.parquet").write_bytes(b"")
     found = answer("table3", made.store.uri)
-    (table,) = found.collected.tables
+    table, _ = found.collected.tables
     assert {row[table.columns.index("from")] for row in table.rows} == {
         f"generation/{good.uri.split('/')[-1][:8]}"
     }
@@ -154,7 +164,7 @@ def test_weights_are_not_read(made: Made) -> None:
     zoo = made.zoo()
     made.generation(zoo)
     Path(zoo["zoo"].uri, "weights.bin").unlink()
-    assert len(answer("table3", made.store.uri).collected.tables) == 1
+    assert len(answer("table3", made.store.uri).collected.tables) == 2
 
 
 def test_an_unknown_table_lists_those_there_are(made: Made) -> None:
@@ -167,11 +177,11 @@ def test_a_store_that_is_not_there_is_named(tmp_path: Path) -> None:
         answer("table3", str(tmp_path / "nowhere"))
 
 
-def test_the_overview_counts_what_each_table_has(made: Made) -> None:
+def test_the_overview_says_what_there_is_of_each_table(made: Made) -> None:
     made.generation(made.zoo())
     lines = overview_of(made.store.uri).splitlines()
     assert [line.split()[-1] for line in lines if line.startswith(("table3 ", "table4 "))] == [
-        "1",
+        "there",
         "none",
     ]
     assert [line.split()[0] for line in lines[4:]] == [each.name for each in CATALOGUE]
@@ -194,7 +204,7 @@ def test_every_way_to_make_a_table_is_there() -> None:
 def test_ours_at_an_epoch_that_the_paper_has_not_stands_alone(made: Made) -> None:
     rows = [*sampled(), ("sub", 0, 0, 3, 0.5)]
     made.generation(made.zoo(), rows)
-    (table,) = answer("table3", made.store.uri).collected.tables
+    table, _ = answer("table3", made.store.uri).collected.tables
     at = table.columns.index("epoch 3")
     assert table.columns[at + 1] == "epoch 5"
     assert cells(table, "SANE SUB")["epoch 5"] == "–"
@@ -205,6 +215,7 @@ def test_every_value_is_there_in_full_for_machines(made: Made) -> None:
     text = answer("table3", made.store.uri).rendered("csv")
     lines = pl.read_csv(text.encode())
     row = lines.filter((pl.col("row") == "SANE SUB") & (pl.col("at") == "epoch 25"))
+    assert lines.filter(pl.col("title").str.contains("ensembles"))["ours"].item() == 97.0
     assert row["ours"].item() == pytest.approx(93.5)
     assert row["paper"].item() == pytest.approx(92.3)
     assert row["difference"].item() == pytest.approx(1.2)

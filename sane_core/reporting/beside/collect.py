@@ -54,6 +54,8 @@ READERS = {
     "ablate": Reader(ablated.fits, ablated.entries, ablated.notes, "setting", LOSS),
 }
 """Kind of experiment -> how it is read."""
+OVER_SEEDS = "Mean of several: ± is the standard deviation over seeds, n their number."
+TOGETHER = "Percent: test accuracy of the mean logits of n networks, ± over draws."
 WITHOUT_RUNS = "no run in this store; make one: {}"
 
 
@@ -71,14 +73,20 @@ def collect(asked: Listed, outcomes: Sequence[Outcome]) -> Collected:
     flat = [
         tuple(row)
         for group in groups
-        for row in flat_rows(asked.name, _title(asked, group[0]), entries_of(asked, group))
+        for title, entries in (
+            (_title(asked, group[0]), entries_of(asked, group)),
+            (_together(asked, group[0]), ensembles_of(asked, group)),
+        )
+        for row in flat_rows(asked.name, title, entries)
     ]
-    tables = tuple(table_of(asked, group) for group in groups)
-    return Collected(tables, tuple(flat), missing(asked, fitting))
+    tables = [table for group in groups for table in tables_of(asked, group)]
+    return Collected(tuple(tables), tuple(flat), missing(asked, fitting))
 
 
-def table_of(asked: Listed, group: Sequence[Outcome]) -> Table:
-    """Return the table of outcomes that differ in their seed alone; pages of runs show the same.
+def tables_of(asked: Listed, group: Sequence[Outcome]) -> list[Table]:
+    """Return the table of outcomes that differ in their seed alone, and that of their ensembles.
+
+    Pages of runs show the same.
 
     Args:
         asked: Which table of the paper.
@@ -89,9 +97,22 @@ def table_of(asked: Listed, group: Sequence[Outcome]) -> Table:
     if differs := first.zoo.beside.differs:
         notes.append(f"Zoo {first.zoo.name} is not as published in: {', '.join(differs)}.")
     if len(group) > 1:
-        notes.append("Mean of several: ± is the standard deviation over seeds, n their number.")
+        notes.append(OVER_SEEDS)
     found = entries_of(asked, group)
-    return beside_table(_title(asked, first), reader.heading, found, reader.unit, notes)
+    tables = [beside_table(_title(asked, first), reader.heading, found, reader.unit, notes)]
+    if ensembles := ensembles_of(asked, group):
+        notes = [TOGETHER, *([OVER_SEEDS] * (len(group) > 1))]
+        title = _together(asked, first)
+        tables.append(beside_table(title, reader.heading, ensembles, reader.unit, notes))
+    return tables
+
+
+def ensembles_of(asked: Listed, group: Sequence[Outcome]) -> list[Entry]:
+    """Return the entries of ensembles that stand in a table of their own."""
+    if asked.experiment != "generate":
+        return []
+    grid = asked.grid or asked.name
+    return with_means([e for each in group for e in generated.ensemble_entries(each, grid)])
 
 
 def entries_of(asked: Listed, group: Sequence[Outcome]) -> list[Entry]:
@@ -125,6 +146,10 @@ def by_configuration(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
     for outcome in outcomes:
         groups.setdefault(outcome.configuration, []).append(outcome)
     return [sorted(group, key=lambda each: each.seed or 0) for group in groups.values()]
+
+
+def _together(asked: Listed, outcome: Outcome) -> str:
+    return f"{asked.title.split(':')[0]}, ensembles (test accuracy, %): {outcome.zoo.name}"
 
 
 def _title(asked: Listed, outcome: Outcome) -> str:

@@ -97,16 +97,17 @@ def entries(outcome: Outcome, table: str) -> list[Entry]:
     return found + not_run(outcome, grid, column, methods, epochs, label)
 
 
-def ensemble_entries(outcome: Outcome) -> list[Entry]:
+def ensemble_entries(outcome: Outcome, table: str) -> list[Entry]:
     """Return a row per method whose networks were put together by their mean logits.
 
     Args:
         outcome: Of generation, with `ensembles.parquet` or without.
+        table: As of `entries`; Table 7 has none.
     """
-    if not outcome.has("ensembles.parquet"):
+    if table == "table7" or not outcome.has("ensembles.parquet"):
         return []
     ensembles = pl.read_parquet(outcome.folder / "ensembles.parquet").filter(pl.col("models") > 1)
-    label: Likeness = "stand-in"
+    label = outcome.zoo.beside.likeness
     found = []
     for method in in_order(ensembles["method"], METHODS):
         own = ensembles.filter(method=method)
@@ -126,7 +127,8 @@ def notes(outcome: Outcome, table: str) -> tuple[str, ...]:
     if {"prompt_epoch", "candidates", "keep"} <= {*config}:
         told.append(
             f"Prompts of epoch {config['prompt_epoch']}; the best {config['keep']} of "
-            f"{config['candidates']} candidates on validation images are kept."
+            f"{config['candidates']} candidates on validation images are kept"
+            + (f"; bandwidth {config['bandwidth']:g}." if "bandwidth" in config else ".")
         )
     return (*told, f"The paper fine-tunes samples for {GRIDS[table].tuned} epochs.")
 
