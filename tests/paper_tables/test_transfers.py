@@ -86,8 +86,20 @@ def test_a_length_that_the_paper_has_not_has_nothing_beside_it(
     transferred: Callable[..., Path],
 ) -> None:
     onto = Subject("t", "resnet34[classes=100]", "cifar100")
-    rows = rows_of(outcome(transferred(lengths=(7,)), C100, onto, "target"), "table15")
-    assert not any(entry.paper for entry in rows.values())
+    made = outcome(transferred(lengths=(7,)), C100, onto, "target")
+    assert not any(entry.paper for entry in rows_of(made, "table15").values())
+    (table,) = collect(listed("table15"), [made]).tables
+    assert {row[table.columns.index("compared")] for row in table.rows} == {"stand-in"}
+
+
+def test_the_title_says_which_of_the_papers_transfers_stands_beside(
+    transferred: Callable[..., Path],
+) -> None:
+    for onto, column in ((TINY18, "CIFAR-100 to Tiny-ImageNet"), (CNNS, "CIFAR-10 to CIFAR-100")):
+        (table,) = collect(
+            listed("table14"), [outcome(transferred(column), C100, onto, "zoo")]
+        ).tables
+        assert table.title.endswith(f"beside the paper's {column}")
 
 
 def test_a_transfer_is_labelled_by_source_target_prompts_and_length(

@@ -32,6 +32,12 @@ def entries(outcome: Outcome, table: str) -> list[Entry]:
     return _views(outcome, rows) if table == "table6" else _inference(outcome, rows)
 
 
+def column(outcome: Outcome, table: str) -> str:
+    """Return nothing: the paper does not name the networks of its ablations."""
+    del outcome, table
+    return ""
+
+
 def notes(outcome: Outcome, table: str) -> tuple[str, ...]:
     """Say how the values are to be read, and what the paper has."""
     del outcome

@@ -35,6 +35,7 @@ class Reader:
     Attributes:
         fits: Whether an outcome belongs into a grid.
         entries: Its entries.
+        column: What of the paper an outcome is read beside; "" where it is in the table's title.
         notes: What is to be said under a table of outcomes that differ in their seed alone.
         heading: Over the rows' names.
         unit: Of the values.
@@ -42,16 +43,26 @@ class Reader:
 
     fits: Callable[[Outcome, str], bool]
     entries: Callable[[Outcome, str], list[Entry]]
+    column: Callable[[Outcome, str], str]
     notes: Callable[[Outcome, str], tuple[str, ...]]
     heading: str
     unit: Unit
 
 
 READERS = {
-    "probe": Reader(probed.fits, probed.entries, probed.notes, "features", R2),
-    "generate": Reader(generated.fits, generated.entries, generated.notes, "start", PERCENT),
-    "transfer": Reader(transferred.fits, transferred.entries, transferred.notes, "start", PERCENT),
-    "ablate": Reader(ablated.fits, ablated.entries, ablated.notes, "setting", LOSS),
+    "probe": Reader(probed.fits, probed.entries, probed.column, probed.notes, "features", R2),
+    "generate": Reader(
+        generated.fits, generated.entries, generated.column, generated.notes, "start", PERCENT
+    ),
+    "transfer": Reader(
+        transferred.fits,
+        transferred.entries,
+        transferred.column,
+        transferred.notes,
+        "start",
+        PERCENT,
+    ),
+    "ablate": Reader(ablated.fits, ablated.entries, ablated.column, ablated.notes, "setting", LOSS),
 }
 """Kind of experiment -> how it is read."""
 OVER_SEEDS = "Mean of several: ± is the standard deviation over seeds, n their number."
@@ -117,8 +128,10 @@ def ensembles_of(asked: Listed, group: Sequence[Outcome]) -> list[Entry]:
 
 def entries_of(asked: Listed, group: Sequence[Outcome]) -> list[Entry]:
     """Return the entries of outcomes that differ in their seed alone, and their means."""
-    reader = READERS[asked.experiment]
-    return with_means([e for each in group for e in reader.entries(each, asked.grid or asked.name)])
+    reader, grid = READERS[asked.experiment], asked.grid or asked.name
+    # What was not run says so once, however many seeds there are.
+    found = dict.fromkeys(entry for each in group for entry in reader.entries(each, grid))
+    return with_means(found)
 
 
 def missing(asked: Listed, fitting: Sequence[Outcome]) -> tuple[str, ...]:
@@ -154,4 +167,5 @@ def _together(asked: Listed, outcome: Outcome) -> str:
 
 def _title(asked: Listed, outcome: Outcome) -> str:
     subject = f"{outcome.zoo.name} to {outcome.onto.name}" if outcome.onto else outcome.zoo.name
-    return f"{asked.title}: {subject}, beside the paper's {outcome.zoo.beside.zoo}"
+    column = READERS[asked.experiment].column(outcome, asked.grid or asked.name)
+    return f"{asked.title}: {subject}" + (f", beside the paper's {column}" if column else "")

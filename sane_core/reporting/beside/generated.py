@@ -81,7 +81,7 @@ def entries(outcome: Outcome, table: str) -> list[Entry]:
     Returns:
         Our methods in their fixed order; behind them the paper's that were not run.
     """
-    grid, column = GRIDS[table], _column(outcome, table)
+    grid, heading = GRIDS[table], column(outcome, table)
     accuracy = pl.read_parquet(outcome.folder / "accuracy.parquet")
     methods = of_table(accuracy["method"].unique(), table)
     accuracy = accuracy.filter(pl.col("method").is_in(methods))
@@ -92,9 +92,9 @@ def entries(outcome: Outcome, table: str) -> list[Entry]:
         own = accuracy.filter(method=method)
         for epoch in epochs:
             ours = measured(own.filter(epoch=epoch)["test_accuracy"])
-            paper = _paper(grid, column, grid.rows.get(method), epoch)
+            paper = _paper(grid, heading, grid.rows.get(method), epoch)
             found.append(_entry(outcome, name_of(method, METHODS).label, epoch, ours, paper, label))
-    return found + not_run(outcome, grid, column, methods, epochs, label)
+    return found + not_run(grid, heading, methods, epochs, label)
 
 
 def ensemble_entries(outcome: Outcome, table: str) -> list[Entry]:
@@ -168,9 +168,8 @@ def together(rows: pl.DataFrame) -> Measured | None:
 
 
 def not_run(
-    outcome: Outcome,
     grid: Grid,
-    column: str,
+    heading: str,
     methods: Sequence[str],
     epochs: Sequence[int],
     label: Likeness,
@@ -178,14 +177,15 @@ def not_run(
     """Return the paper's rows of methods that were not run."""
     found = []
     for method, row in grid.rows.items():
-        cells = [(epoch, _paper(grid, column, row, epoch)) for epoch in epochs]
+        cells = [(epoch, _paper(grid, heading, row, epoch)) for epoch in epochs]
         if method not in methods and any(paper for _, paper in cells):
             name = f"{name_of(method, METHODS).label} (not run)"
-            found += [_entry(outcome, name, epoch, None, paper, label) for epoch, paper in cells]
+            found += [Entry(name, f"epoch {e}", None, paper, label) for e, paper in cells]
     return found
 
 
-def _column(outcome: Outcome, table: str) -> str:
+def column(outcome: Outcome, table: str) -> str:
+    """Return the paper's column that an outcome is read beside."""
     return "CIFAR-10" if table == "table7" else outcome.zoo.beside.zoo
 
 
@@ -201,8 +201,8 @@ def _label(outcome: Outcome, grid: Grid, accuracy: pl.DataFrame) -> Likeness:
     return loosest(beside.likeness, likeness(drawn))
 
 
-def _paper(grid: Grid, column: str, row: str | None, epoch: int) -> Published | None:
-    return None if row is None else published_if_any(grid.name, column, row, str(epoch))
+def _paper(grid: Grid, heading: str, row: str | None, epoch: int) -> Published | None:
+    return None if row is None else published_if_any(grid.name, heading, row, str(epoch))
 
 
 def _entry(

@@ -51,13 +51,13 @@ def beside_table(
         columns += [at, "paper", "ours − paper"] if at in compared else [at]
     lines = []
     for (name, artifact, seed), cells in rows.items():
-        label = next(iter(cells.values())).likeness if compared else ""
+        label = next(iter(cells.values())).likeness
         count = _count([entry.ours for entry in cells.values() if entry.ours])
         line = [name, count, seed, label]
         for at in groups:
             line += _cells(cells.get(at), unit, at in compared)
         lines.append((*line, shortened(artifact)))
-    told = explained({entry.likeness for entry in entries}) if compared else ()
+    told = explained({entry.likeness for entry in entries})
     return _without_empty(Table(title, (*columns, *LAST), tuple(lines), (*notes, *told)))
 
 

@@ -2,10 +2,10 @@
 
 import polars as pl
 
-from sane_core.reporting.beside.entries import Entry, Measured
+from sane_core.reporting.beside.entries import NOWHERE, Entry, Measured, Source
 from sane_core.reporting.beside.outcome import Outcome
 from sane_core.reporting.names import FEATURES, TARGETS, in_order, name_of
-from sane_core.reporting.paper import published_if_any
+from sane_core.reporting.paper import Published, published_if_any
 from sane_core.reporting.probe_tables import published_columns
 
 EARLIER = {"table10": {"s(W), published 2021": "s(W) published 2021"}}
@@ -29,17 +29,22 @@ def entries(outcome: Outcome, table: str) -> list[Entry]:
     runs = _tested_runs(outcome)
     found = []
     for feature in in_order({*probes["features"], *columns}, FEATURES):
-        label = name_of(feature, FEATURES).label
-        own = probes.filter(features=feature)
-        if not len(own):
-            label += " (not run)"
+        own, label = probes.filter(features=feature), name_of(feature, FEATURES).label
+        source, label = (outcome.source, label) if len(own) else (NOWHERE, f"{label} (not run)")
         for target in TARGETS:
             ours = [_measured(row, runs) for row in own.filter(target=target).to_dicts()]
-            column = columns.get(feature)
-            found.append(_entry(outcome, table, label, target, column, ours[0] if ours else None))
+            paper = _paper(table, columns.get(feature), target)
+            found.append(_entry(outcome, label, target, ours[0] if ours else None, paper, source))
     for label, column in EARLIER.get(table, {}).items():
-        found += [_entry(outcome, table, label, target, column, None) for target in TARGETS]
+        papers = {target: _paper(table, column, target) for target in TARGETS}
+        found += [_entry(outcome, label, t, None, paper, NOWHERE) for t, paper in papers.items()]
     return found
+
+
+def column(outcome: Outcome, table: str) -> str:
+    """Return the published zoo that an outcome is read beside."""
+    del table
+    return outcome.zoo.beside.zoo
 
 
 def notes(outcome: Outcome, table: str) -> tuple[str, ...]:
@@ -51,12 +56,20 @@ def notes(outcome: Outcome, table: str) -> tuple[str, ...]:
     )
 
 
+def _paper(table: str, column: str | None, target: str) -> Published | None:
+    return None if column is None else published_if_any(table, column, target)
+
+
 def _entry(
-    outcome: Outcome, table: str, row: str, target: str, column: str | None, ours: Measured | None
+    outcome: Outcome,
+    row: str,
+    target: str,
+    ours: Measured | None,
+    paper: Published | None,
+    source: Source,
 ) -> Entry:
-    paper = None if column is None else published_if_any(table, column, target)
     at = name_of(target, TARGETS).label
-    return Entry(row, at, ours, paper, outcome.zoo.beside.likeness, outcome.source)
+    return Entry(row, at, ours, paper, outcome.zoo.beside.likeness, source)
 
 
 def _measured(row: dict[str, float], runs: int) -> Measured:

@@ -83,6 +83,13 @@ def entries(outcome: Outcome, table: str) -> list[Entry]:
     return found + _ensembles(outcome, table, places, several)
 
 
+def column(outcome: Outcome, table: str) -> str:
+    """Return the published transfer that an outcome is read beside."""
+    if len(GRIDS[table].rows) == len(_FEW):
+        return ""  # the table's title says it, its columns are lengths of fine-tuning
+    return published_column(outcome, table, 0) or ""
+
+
 def notes(outcome: Outcome, table: str) -> tuple[str, ...]:
     """Say how the values are to be read, and what was sampled from and for."""
     del table
@@ -94,9 +101,9 @@ def notes(outcome: Outcome, table: str) -> tuple[str, ...]:
     if {"architecture", "dataset", "prompt_count", "prompt_epochs"} <= {*facts}:
         whose = "of the zoo" if facts.get("prompts") == "zoo" else "trained on the target"
         told.append(
-            f"{facts['architecture']} on {facts['dataset']}, from {facts['prompt_count']} prompts "
-            f"{whose} of epoch {facts['prompt_epochs']}, by a SANE of "
-            f"{outcome.zoo.architecture or outcome.zoo.name}."
+            f"{facts['architecture']} on {facts['dataset']}, from "
+            f"{_counted(facts['prompt_count'])} {whose}, of epoch {facts['prompt_epochs']}, by a "
+            f"SANE of {outcome.zoo.architecture or outcome.zoo.name}."
         )
     return tuple(told)
 
@@ -138,6 +145,10 @@ def _places(accuracy: pl.DataFrame, table: str) -> list[tuple[int, int]]:
 def _paper(outcome: Outcome, table: str, row: str | None, length: int, at: str) -> Published | None:
     column = published_column(outcome, table, length)
     return published_if_any(table, column, row, at) if row and column else None
+
+
+def _counted(prompts: int) -> str:
+    return "a single prompt" if prompts == 1 else f"{prompts} prompts"
 
 
 def _heading(length: int, epoch: int, several: bool) -> str:
