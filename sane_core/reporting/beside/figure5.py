@@ -84,7 +84,8 @@ def figure(outcomes: Sequence[Outcome]) -> Figure | None:
             label=style.label,
             capsize=3,
         )
-    axes.set_xticks(range(len(names)), names)
+    told = [name.replace("[", "\n[").replace(" on ", "\non ") for name in names]
+    axes.set_xticks(range(len(names)), told)
     axes.grid(False, axis="x")
     entitle(axes, "Networks sampled for a new task, by architecture", "", "test accuracy, %")
     legend(axes)
