@@ -140,6 +140,7 @@ def _outcome(store: Store, lineage: Lineage, artifact: Artifact, manifest: Manif
         configuration=lineage.configuration(manifest),
         onto=_target(manifest, facts),
         facts=facts,
+        images=lineage.images_of(manifest.inputs.get("images")),
     )
 
 

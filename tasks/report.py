@@ -30,6 +30,7 @@ def report(
     """Draw every figure and collect every table."""
     del config, seed
     opened = {"zoo": zoo, "tokens": tokens, "windows": windows, "model": model} | experiments
+    generation = experiments.get("generation")
     folders = {name: item.folder for name, item in experiments.items()}
     # A baseline's metrics have the names of SANE's own.
     own = [item.manifest for name, item in opened.items() if name != "baseline"]
@@ -46,7 +47,8 @@ def report(
         transfer=folders.get("transfer"),
         beside=beside(zoo.folder, zoo.manifest, _images(zoo)),
         name=name_of_zoo(zoo.manifest),
-        generated=experiments["generation"].manifest.config if "generation" in experiments else {},
+        generated=generation.manifest.config if generation else {},
+        images=_images(generation) if generation else None,
         metrics={name: value for manifest in own for name, value in manifest.metrics.items()},
         facts={name: value for manifest in own for name, value in manifest.facts.items()},
     )
@@ -55,9 +57,9 @@ def report(
         bar.advance()
 
 
-def _images(zoo: OpenArtifact) -> Mapping[str, object] | None:
-    """Return the configuration of a zoo's images, as far as they are still there."""
-    images = zoo.manifest.inputs.get("images")
+def _images(opened: OpenArtifact) -> Mapping[str, object] | None:
+    """Return the configuration of a stage's images, as far as they are still there."""
+    images = opened.manifest.inputs.get("images")
     try:
         return images_config(manifest_of(images)) if images else None
     except SaneError:

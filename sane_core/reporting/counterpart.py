@@ -125,12 +125,36 @@ def counterpart(
     if named is None:
         other = Agreement(False, False, False, False, False)
         return _beside("CIFAR-10" if resnet else STAND_IN.zoo, resnet, other)
-    published = RECIPES[next(name for name, zoo in _OF_RECIPE.items() if zoo == (named, resnet))]
+    published = published_recipe(named, resnet)
     if recipe is not None and images is not None:
         agreement = _agreement(published, recipe, images, architecture)
     else:
         agreement = _agreement_of_files(published, resnet, architecture, origin)
     return _beside(named, resnet, agreement)
+
+
+def published_recipe(zoo: str, resnet: bool) -> ZooConfig:
+    """Return the recipe of a published zoo.
+
+    Args:
+        zoo: As the paper's tables call it.
+        resnet: Whether the one of ResNet-18s is meant.
+
+    Raises:
+        ValueError: If there is no such zoo.
+    """
+    for name, published in _OF_RECIPE.items():
+        if published == (zoo, resnet):
+            return RECIPES[name]
+    raise ValueError(f"a published zoo must be one of {[*_OF_RECIPE.values()]}, got {zoo, resnet}")
+
+
+def training_agrees(training: Mapping[str, Any], published: ZooConfig) -> bool:
+    """Return whether networks are trained as published, for however many epochs."""
+    expected = published.model_dump(mode="json")
+    return all(
+        training.get(name) == expected[name] for name in {*TrainingConfig.model_fields} - _COUNTS
+    )
 
 
 def _beside(zoo: str, resnet: bool, agreement: Agreement) -> Counterpart:
@@ -145,12 +169,11 @@ def _agreement(
 ) -> Agreement:
     """Return what of a zoo that was trained here is as published."""
     expected = published.model_dump(mode="json")
-    trained = {*TrainingConfig.model_fields} - _COUNTS
     runs, epochs = int(recipe.get("members", 0)), int(recipe.get("epochs", 0))
     return Agreement(
         dataset=dict(images) == expected["images"],
         architecture=architecture == expected["architecture"],
-        recipe=all(recipe.get(name) == expected[name] for name in trained),
+        recipe=training_agrees(recipe, published),
         networks=_as_many(runs, published),
         epochs=_as_long(epochs, published),
     )

@@ -53,6 +53,7 @@ class ReportSources:
         beside: The published zoo to read all of it beside.
         name: Of the zoo.
         generated: Configuration of the generate stage.
+        images: Configuration of the images that it samples for; None if it is not known.
     """
 
     zoo: Path
@@ -70,6 +71,7 @@ class ReportSources:
     beside: Counterpart = STAND_IN
     name: str = "zoo"
     generated: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, Any] | None = None
 
 
 def draw_report(sources: ReportSources, folder: Path) -> None:
@@ -189,7 +191,7 @@ def _of_the_generation(
     accuracy = pl.read_parquet(folder / "accuracy.parquet")
     samples = pl.read_parquet(folder / "samples.parquet")
     subject = Subject(sources.name, beside=sources.beside)
-    outcome = Outcome("generation", subject, folder, sources.generated)
+    outcome = Outcome("generation", subject, folder, sources.generated, images=sources.images)
     points = fronts.points_of([outcome])
     drawn = {
         "finetuning": generation_figures.finetuning(accuracy),

@@ -94,6 +94,21 @@ def test_prompts_and_fine_tuning_count_beside_the_zoo(
     assert {entry.likeness for entry in generated.entries(outcome, "table3")} == {label}
 
 
+def test_fewer_images_or_another_fine_tuning_than_the_zoos_are_a_stand_in(tmp_path: Path) -> None:
+    accuracy(sampled()).write_parquet(tmp_path / "accuracy.parquet")
+    zoo = Subject("mnist", "cnn", beside=Counterpart("MNIST", likeness="same recipe"))
+    published = RECIPES["mnist-cnn"].model_dump(mode="json")
+
+    def label(images: dict[str, Any], **training: Any) -> set[str]:
+        config = {"recipe": published | training}
+        outcome = Outcome("generation", zoo, tmp_path, config, images=published["images"] | images)
+        return {entry.likeness for entry in generated.entries(outcome, "table3")}
+
+    assert label({}) == label({}, epochs=5) == {"same recipe"}
+    assert label({"train": 1000}) == {"stand-in"}
+    assert label({}, learning_rate=1.0) == {"stand-in"}
+
+
 def test_halo_and_conditioning_on_other_networks_than_the_papers_are_a_stand_in(
     tmp_path: Path,
 ) -> None:

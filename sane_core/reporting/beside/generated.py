@@ -8,6 +8,7 @@ import polars as pl
 
 from sane_core.reporting.beside.entries import PERCENT, Entry, Measured
 from sane_core.reporting.beside.outcome import Outcome
+from sane_core.reporting.counterpart import published_recipe, training_agrees
 from sane_core.reporting.likeness import Agreement, Likeness, likeness, loosest
 from sane_core.reporting.names import METHODS, in_order, name_of
 from sane_core.reporting.paper import Published, published_epochs, published_if_any
@@ -190,14 +191,21 @@ def column(outcome: Outcome, table: str) -> str:
 
 
 def _label(outcome: Outcome, grid: Grid, accuracy: pl.DataFrame) -> Likeness:
-    """Return how alike zoo, prompts and fine-tuning are to the published ones."""
+    """Return how alike zoo, images, prompts and fine-tuning are to the published ones."""
     beside = outcome.zoo.beside
     if grid.name == "table7" and (not beside.resnet or beside.zoo != "CIFAR-10"):
         return "stand-in"
     tuned = accuracy["epoch"].max() or grid.tuned
     config = outcome.config.get("generate", {})
     prompts = config.get("prompt_epoch", PROMPT_EPOCH)
-    drawn = Agreement(epochs=prompts == PROMPT_EPOCH and tuned == grid.tuned)
+    published = published_recipe(beside.zoo, beside.resnet)
+    images = published.images.model_dump(mode="json")
+    recipe = outcome.config.get("recipe")
+    drawn = Agreement(
+        dataset=outcome.images is None or dict(outcome.images) == images,
+        recipe=recipe is None or training_agrees(recipe, published),
+        epochs=prompts == PROMPT_EPOCH and tuned == grid.tuned,
+    )
     return loosest(beside.likeness, likeness(drawn))
 
 

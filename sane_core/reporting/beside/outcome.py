@@ -40,6 +40,8 @@ class Outcome:
         configuration: Equal for outcomes that differ in their seed alone.
         onto: What networks were sampled for, where that is not the zoo's own task.
         facts: What the stage wrote in words about it.
+        images: The configuration of the images that samples are scored and fine-tuned on; None if
+            it is not known.
     """
 
     stage: str
@@ -51,6 +53,7 @@ class Outcome:
     configuration: str = ""
     onto: Subject | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, Any] | None = None
 
     @property
     def source(self) -> Source:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from sane_core.reporting.beside.outcome import Outcome
+from sane_core.reporting.counterpart import training_agrees
 from sane_core.reporting.likeness import Agreement, Likeness, likeness, loosest
 from sane_core.reporting.paper import published_columns_of
 from schemas.config.recipes import RECIPES
-from schemas.config.training import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,11 @@ def _agreement(outcome: Outcome, done: Transferred, length: int) -> Agreement:
     facts, recipe = outcome.facts, RECIPES[done.target]
     target, trained = outcome.config["target"], outcome.config.get("recipe", {})
     expected = recipe.model_dump(mode="json")
-    fields = {*TrainingConfig.model_fields} - {"epochs", "way"}
     prompts, epochs = facts.get("prompt_count"), facts.get("prompt_epochs")
     return Agreement(
         dataset=target.get("images") == expected["images"],
         architecture=outcome.onto is not None and outcome.onto.architecture == done.architecture,
-        recipe=all(trained.get(name) == expected[name] for name in fields),
+        recipe=training_agrees(trained, recipe),
         networks=done.prompts in (None, prompts) and done.samples in (None, target.get("keep")),
         epochs=done.prompt_epochs in (None, epochs) and length == done.length,
     )
