@@ -8,7 +8,7 @@ that the same command rebuilds it. Locks save double work, correctness never nee
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from schemas.errors import DamagedArtifact, SaneError, StoreError
 from schemas.records import Artifact, Manifest
 from tasks.locks import file_lock
-from tasks.store_files import MANIFEST, RESULT, full_disk_named
+from tasks.store_files import MANIFEST, RESULT, content_digest, full_disk_named
 from tasks.store_folders import Folders, LocalFolders, RemoteFolders
 from tasks.store_records import (
     Job,
@@ -179,6 +179,24 @@ class Store:
         manifest = self.manifest(artifact)
         with self._healing(place), full_disk_named(self.uri, self._local):
             folder = self._folders.bring(place, manifest)
+        return OpenArtifact(artifact, folder, manifest)
+
+    def open_part(self, artifact: Artifact, names: Sequence[str]) -> OpenArtifact:
+        """Verify some files of an artifact and return them, without looking at the others.
+
+        Raises:
+            DamagedArtifact: One of them is missing or altered; the artifact is un-committed.
+            DiskFull: No space for the local copy of a remote artifact.
+            KeyError: The artifact has no such file.
+        """
+        place = place_in_uri(artifact)
+        manifest = self.manifest(artifact)
+        if absent := sorted({*names} - {*manifest.files}):
+            raise KeyError(f"{artifact.uri} has no file {absent[0]}, only {[*manifest.files]}")
+        files = {name: manifest.files[name] for name in names}
+        part = manifest.model_copy(update={"files": files, "digest": content_digest(files)})
+        with self._healing(place), full_disk_named(self.uri, self._local):
+            folder = self._folders.bring(place, part, whole=False)
         return OpenArtifact(artifact, folder, manifest)
 
     def forget(self, stage: str, key: str) -> None:

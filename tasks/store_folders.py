@@ -54,8 +54,10 @@ class Folders(Protocol):
     def withdraw(self, place: str) -> None:
         """Un-commit: remove the manifest, and the orchestrator's result beside it."""
 
-    def bring(self, place: str, manifest: Manifest) -> Path:
+    def bring(self, place: str, manifest: Manifest, whole: bool = True) -> Path:
         """Return a local folder with the verified data files.
+
+        Unless `whole`, the manifest lists a part of the artifact's files; others are left alone.
 
         Raises:
             DamagedArtifact: Names the file; the message is completed by the store.
@@ -125,11 +127,11 @@ class LocalFolders:
         for name in (MANIFEST, RESULT):
             (self.root / place / name).unlink(missing_ok=True)
 
-    def bring(self, place: str, manifest: Manifest) -> Path:
+    def bring(self, place: str, manifest: Manifest, whole: bool = True) -> Path:
         folder = self.root / place
         if damage := first_damage(folder, manifest):
             raise DamagedArtifact(damage)
-        if name := unlisted_file(folder, manifest):
+        if whole and (name := unlisted_file(folder, manifest)):
             raise StoreError(
                 f"{folder}: {name} is not in the manifest; move that file out of the folder"
             )
@@ -198,7 +200,8 @@ class RemoteFolders:
                 self.files.rm_file(f"{self.root}/{place}/{name}")
         self.files.invalidate_cache()
 
-    def bring(self, place: str, manifest: Manifest) -> Path:
+    def bring(self, place: str, manifest: Manifest, whole: bool = True) -> Path:
+        del whole  # what is copied is listed
         copy = self.copies / manifest.digest
         if copy.is_dir() and first_damage(copy, manifest) is None:
             return copy

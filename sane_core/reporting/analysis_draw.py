@@ -10,6 +10,9 @@ from sane_core.reporting import analysis_figures, analysis_tables
 from sane_core.reporting.canvas import save
 from sane_core.reporting.table import Table, write_tables
 
+SCALABLE = ("front",)
+"""Figures that are written as SVG beside the PNG."""
+
 
 def of_the_analysis(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:
     """Return figures and tables by name.
@@ -37,8 +40,9 @@ def of_the_analysis(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:
 
 
 def write_drawn(folder: Path, drawn: Mapping[str, Figure], written: Mapping[str, Table]) -> None:
-    """Write figures into `figures/`, and tables."""
+    """Write figures into `figures/`, and tables; a figure to be shown elsewhere as SVG too."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
-        save(figure, folder / "figures" / f"{name}.png")
+        for ending in (".png", ".svg") if name in SCALABLE else (".png",):
+            save(figure, folder / "figures" / f"{name}{ending}")
     write_tables(folder / "tables.json", written)

@@ -1,11 +1,13 @@
-"""The canvas of every figure: its look, and PNG files that depend on nothing but the data.
+"""The canvas of every figure: its look, and PNG and SVG files that depend on nothing but the data.
 
 Figures are 9 inches wide, so that shown at 900 pixels their text stays readable. Every size and
 colour is set on the figure itself: reports may be drawn in several threads, and matplotlib's
 settings are global.
 """
 
+import re
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 WIDTH, DPI = 9.0, 130
 SMALL, TEXT, TITLE = 9, 10, 11
+_RANDOM_NAME = re.compile(r"(?<=[\"#])[a-z][0-9a-f]{10}(?=[\")])")
 INK, EDGE, RULE = "#222222", "#999999", "#E2E2E2"
 
 
@@ -108,5 +111,22 @@ def annotate(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG; equal data give equal bytes."""
-    figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
+    """Write a figure as its path ends, .png or .svg; equal data give equal bytes."""
+    if path.suffix == ".svg":
+        path.write_text(svg_of(figure), encoding="utf-8")
+    else:
+        figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def svg_of(figure: Figure) -> str:
+    """Return a figure as SVG, its text as paths; equal data give equal text.
+
+    Matplotlib names shapes at random; they are numbered in the order they come instead.
+    """
+    drawn = StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(drawn, format="svg", metadata=nothing)
+    text = drawn.getvalue()
+    names = dict.fromkeys(_RANDOM_NAME.findall(text))
+    numbered = {name: f"{name[0]}{number}" for number, name in enumerate(names)}
+    return _RANDOM_NAME.sub(lambda found: numbered[found.group()], text)

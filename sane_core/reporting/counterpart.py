@@ -1,20 +1,17 @@
-"""Which published zoo a zoo is to be read beside, and how alike the two are.
+"""Which published zoo a zoo is to be read beside, and what of it is as published.
 
-`like for like`: all that can be known of the published networks agrees: their layout, architecture,
-dataset, learning rate, number of runs and epochs. `same recipe`: by the published recipe as far as
-it is known, whatever the number of networks and epochs. `stand-in`: neither; the nearest published
-zoo stands there all the same.
+How alike the two are follows from that by the one rule of `likeness.py`. The nearest published zoo
+stands there all the same where neither images nor recipe agree.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
+from sane_core.reporting.likeness import Agreement, Likeness, likeness
 from schemas.config.recipes import RECIPES
 from schemas.config.training import TrainingConfig
 from schemas.config.zoo import ZooConfig
-
-Likeness = Literal["like for like", "same recipe", "stand-in"]
 
 
 @dataclass(frozen=True)
@@ -25,11 +22,13 @@ class Counterpart:
         zoo: As the paper's tables call it.
         resnet: Whether it is one of ResNet-18s (Table 2), not of small CNNs.
         likeness: Of the zoo at hand.
+        differs: What of the zoo at hand is not as published (`Agreement`).
     """
 
     zoo: str
     resnet: bool = False
     likeness: Likeness = "stand-in"
+    differs: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def heading(self) -> str:
@@ -116,26 +115,89 @@ def counterpart(
     resnet = architecture.startswith("resnet")
     if recipe is not None and images is not None:
         for name, (zoo, deep) in _OF_RECIPE.items():
-            if _same(name, recipe, images, architecture):
-                return Counterpart(zoo, deep, "same recipe")
+            agreement = _agreement(RECIPES[name], recipe, images, architecture)
+            if agreement.dataset and agreement.architecture and agreement.recipe:
+                return _beside(zoo, deep, agreement)
         dataset = str(images.get("dataset", ""))
     if (sample := origin.source.removeprefix(_SAMPLE)) != origin.source and sample in _OF_RECIPE:
-        return Counterpart(*_OF_RECIPE[sample], "same recipe")
+        return _beside(*_OF_RECIPE[sample], Agreement(networks=False))
     named = _zoo_of(dataset, resnet)
     if named is None:
-        return Counterpart("CIFAR-10", True) if resnet else STAND_IN
-    return Counterpart(named, resnet, _likeness(named, resnet, architecture, origin))
+        other = Agreement(False, False, False, False, False)
+        return _beside("CIFAR-10" if resnet else STAND_IN.zoo, resnet, other)
+    published = published_recipe(named, resnet)
+    if recipe is not None and images is not None:
+        agreement = _agreement(published, recipe, images, architecture)
+    else:
+        agreement = _agreement_of_files(published, resnet, architecture, origin)
+    return _beside(named, resnet, agreement)
 
 
-def _likeness(named: str, resnet: bool, architecture: str, origin: Origin) -> Likeness:
-    """Return how alike an ingested zoo is to the published one of its dataset."""
-    recipe = RECIPES[next(name for name, zoo in _OF_RECIPE.items() if zoo == (named, resnet))]
-    alike = architecture.split("[")[0] == recipe.architecture.split("[")[0]
-    if origin.reader != _PUBLISHED_READER or not alike or not _rates_agree(recipe, resnet, origin):
-        return "stand-in"
-    whole = _LEAST_RUNS * recipe.members <= origin.runs <= recipe.members
-    trained = _FEWEST_EPOCHS <= origin.epochs <= recipe.epochs
-    return "like for like" if whole and trained else "same recipe"
+def published_recipe(zoo: str, resnet: bool) -> ZooConfig:
+    """Return the recipe of a published zoo.
+
+    Args:
+        zoo: As the paper's tables call it.
+        resnet: Whether the one of ResNet-18s is meant.
+
+    Raises:
+        ValueError: If there is no such zoo.
+    """
+    for name, published in _OF_RECIPE.items():
+        if published == (zoo, resnet):
+            return RECIPES[name]
+    raise ValueError(f"a published zoo must be one of {[*_OF_RECIPE.values()]}, got {zoo, resnet}")
+
+
+def training_agrees(training: Mapping[str, Any], published: ZooConfig) -> bool:
+    """Return whether networks are trained as published, for however many epochs."""
+    expected = published.model_dump(mode="json")
+    return all(
+        training.get(name) == expected[name] for name in {*TrainingConfig.model_fields} - _COUNTS
+    )
+
+
+def _beside(zoo: str, resnet: bool, agreement: Agreement) -> Counterpart:
+    return Counterpart(zoo, resnet, likeness(agreement), agreement.differs)
+
+
+def _agreement(
+    published: ZooConfig,
+    recipe: Mapping[str, Any],
+    images: Mapping[str, Any],
+    architecture: str,
+) -> Agreement:
+    """Return what of a zoo that was trained here is as published."""
+    expected = published.model_dump(mode="json")
+    runs, epochs = int(recipe.get("members", 0)), int(recipe.get("epochs", 0))
+    return Agreement(
+        dataset=dict(images) == expected["images"],
+        architecture=architecture == expected["architecture"],
+        recipe=training_agrees(recipe, published),
+        networks=_as_many(runs, published),
+        epochs=_as_long(epochs, published),
+    )
+
+
+def _agreement_of_files(
+    published: ZooConfig, resnet: bool, architecture: str, origin: Origin
+) -> Agreement:
+    """Return what of a zoo that was ingested is as published; the layout tells whose it is."""
+    return Agreement(
+        dataset=origin.reader == _PUBLISHED_READER,
+        architecture=architecture.split("[")[0] == published.architecture.split("[")[0],
+        recipe=_rates_agree(published, resnet, origin),
+        networks=_as_many(origin.runs, published),
+        epochs=_as_long(origin.epochs, published),
+    )
+
+
+def _as_many(runs: int, published: ZooConfig) -> bool:
+    return _LEAST_RUNS * published.members <= runs <= published.members
+
+
+def _as_long(epochs: int, published: ZooConfig) -> bool:
+    return _FEWEST_EPOCHS <= epochs <= published.epochs
 
 
 def _rates_agree(recipe: ZooConfig, resnet: bool, origin: Origin) -> bool:
@@ -151,15 +213,3 @@ def _zoo_of(dataset: str, resnet: bool) -> str | None:
     text = dataset.lower().replace("-", "").replace("_", "")
     found = next((zoo for part, zoo in _DATASETS.items() if part in text), None)
     return found if (found, resnet) in _OF_RECIPE.values() else None
-
-
-def _same(
-    name: str, recipe: Mapping[str, Any], images: Mapping[str, Any], architecture: str
-) -> bool:
-    published = RECIPES[name].model_dump(mode="json")
-    fields = {*TrainingConfig.model_fields} - _COUNTS
-    return (
-        all(recipe.get(field) == published[field] for field in fields)
-        and dict(images) == published["images"]
-        and architecture == published["architecture"]
-    )

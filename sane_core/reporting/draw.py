@@ -4,8 +4,9 @@ Only data go in, no times and no links, so that equal artifacts give an equal re
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from sane_core.reporting import (
     ablation_figures,
     ablation_tables,
     figures,
+    front_figure,
     generation_figures,
     pretraining_tables,
     probe_tables,
@@ -24,12 +26,11 @@ from sane_core.reporting import (
     weights_tables,
 )
 from sane_core.reporting.analysis_draw import of_the_analysis, write_drawn
+from sane_core.reporting.beside import fronts, pages
+from sane_core.reporting.beside.outcome import Outcome, Subject
 from sane_core.reporting.counterpart import STAND_IN, Counterpart
 from sane_core.reporting.table import Table
 from sane_core.weights.symmetry.derive import symmetries_of
-
-REFERENCES = ("prompts", "prompts_selected")
-"""Marks beside the curves of the front."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ class ReportSources:
         ablation: Folder of the ablation stage.
         analysis: Folder of the analysis stage.
         transfer: Folder of the transfer stage.
-        beside: The published zoo to read the probes beside.
+        beside: The published zoo to read all of it beside.
+        name: Of the zoo.
+        generated: Configuration of the generate stage.
+        images: Configuration of the images that it samples for; None if it is not known.
     """
 
     zoo: Path
@@ -65,6 +69,9 @@ class ReportSources:
     analysis: Path | None = None
     transfer: Path | None = None
     beside: Counterpart = STAND_IN
+    name: str = "zoo"
+    generated: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, Any] | None = None
 
 
 def draw_report(sources: ReportSources, folder: Path) -> None:
@@ -89,7 +96,7 @@ def draw_report(sources: ReportSources, folder: Path) -> None:
     if sources.transfer:
         parts.append(_of_the_transfer(sources.transfer))
     if sources.generation:
-        parts.append(_of_the_generation(sources.generation))
+        parts.append(_of_the_generation(sources.generation, sources))
     drawn = {name: figure for figures_of, _ in parts for name, figure in figures_of.items()}
     written = {name: table for _, tables_of in parts for name, table in tables_of.items()}
     write_drawn(folder, drawn, written)
@@ -178,30 +185,19 @@ def _of_the_transfer(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]
     return {}, written | ({"transfer_missing": missing} if missing else {})
 
 
-def _of_the_generation(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:
+def _of_the_generation(
+    folder: Path, sources: ReportSources
+) -> tuple[dict[str, Figure], dict[str, Table]]:
     accuracy = pl.read_parquet(folder / "accuracy.parquet")
     samples = pl.read_parquet(folder / "samples.parquet")
-    zero_shot = (
-        accuracy.filter(epoch=0)
-        .group_by("method", maintain_order=True)
-        .agg(accuracy=pl.col("test_accuracy").mean())
-    )
-    overlap = samples.group_by("method", maintain_order=True).agg(pl.col("overlap").mean())
-    references = (
-        zero_shot.join(overlap, on="method")
-        .filter(pl.col("method").is_in(REFERENCES))
-        .drop_nulls()
-        .sort("method")
-    )
+    subject = Subject(sources.name, beside=sources.beside)
+    outcome = Outcome("generation", subject, folder, sources.generated, images=sources.images)
+    points = fronts.points_of([outcome])
     drawn = {
         "finetuning": generation_figures.finetuning(accuracy),
-        "front": generation_figures.front(pl.read_parquet(folder / "front.parquet"), references),
+        "front": front_figure.front(points, fronts.references_of([outcome])),
     }
-    written = {
-        "accuracy": tables.accuracy_table(accuracy),
-        "novelty": tables.novelty_table(samples),
-    }
-    return drawn, written
+    return drawn, pages.of_generation(outcome) | {"novelty": tables.novelty_table(samples)}
 
 
 def _of_the_ablations(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:

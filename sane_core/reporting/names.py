@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
 RED, PINK, BLACK, GREY, SILVER = "#D55E00", "#CC79A7", "#222222", "#767676", "#B0B0B0"
+BROWN, PURPLE, NAVY, OLIVE = "#8C5A00", "#7A5195", "#003F5C", "#7F7F00"
+SPARE = (GREY, "#A05195", SILVER)
+"""For samplers that are not listed."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,14 @@ class Name:
         colour: Colour in every figure.
         ours: Whether it is a result of SANE rather than what SANE is compared with.
         line: Line style of its curve.
+        marker: Of its points.
     """
 
     label: str
     colour: str = SILVER
     ours: bool = False
     line: str = "-"
+    marker: str = "o"
 
 
 TARGETS = {
@@ -67,6 +72,9 @@ METHODS = {
     "kde30": Name("SANE KDE30", SKY, True),
     "boot": Name("SANE BOOT", PINK, True),
     "gauss": Name("SANE GAUSS", ORANGE, True),
+    "model": Name("SANE SUB, noise per token", GREEN, True),
+    "pca": Name("SANE, PCA-Gaussian", NAVY, True),
+    "flow": Name("SANE, flow matching", OLIVE, True),
     "sharpened_sub": Name("sharpened SUB (labels used)", BLUE, True, line="--"),
     "sharpened_model": Name("sharpened SUB, noise per token (labels used)", GREEN, True, line="--"),
     "sharpened_boot": Name("sharpened BOOT (labels used)", PINK, True, line="--"),
@@ -90,20 +98,29 @@ METHODS = {
         "reconstruction, sharpened (no labels)", SKY, line=":"
     ),
     "global_reconstruction": Name("reconstruction, one embedding per model", SILVER, line=":"),
+    "naive": Name("neither halo nor conditioning", SILVER),
+    "halo": Name("halo", SKY, True, line=":"),
+    "bn_cond": Name("batch-norm conditioning", PURPLE, True, line=":"),
+    "halo_bn_cond": Name("halo and batch-norm conditioning", BLUE, True, line=":"),
     "scratch": Name("from scratch", GREY, line="-."),
 }
 
 SAMPLERS = {
-    "sub": Name("SANE SUB, bandwidth swept", BLUE, True),
-    "sharpened_sub": Name("sharpened SUB (labels used)", SKY, True, line="--"),
-    "sharpened_model": Name("sharpened, noise per token (labels used)", ORANGE, True, line="--"),
-    "sharpened_unlabelled_sub": Name("sharpened SUB (no labels)", SKY, True, line=":"),
+    "sharpened_sub": Name("sharpened (labels)", ORANGE, True),
+    "sharpened_model": Name("sharpened, per token (labels)", BROWN, True, marker="s"),
+    "sharpened_unlabelled_sub": Name("sharpened (no labels)", PINK, True, marker="^"),
     "sharpened_unlabelled_model": Name(
-        "sharpened, noise per token (no labels)", ORANGE, True, line=":"
+        "sharpened, per token (no labels)", PURPLE, True, marker="v"
     ),
-    "noise": Name("noise on weights, size swept", RED),
-    "interpolation": Name("interpolation, share swept", GREEN),
+    "sub": Name("SANE", BLUE, True),
+    "sane": Name("SANE", BLUE, True),
+    "model": Name("SANE, per token", SKY, True, marker="s"),
+    "pca": Name("SANE, PCA-Gaussian", NAVY, True, marker="D"),
+    "flow": Name("SANE, flow matching", OLIVE, True, marker="h"),
+    "noise": Name("noise on weights", RED, line="--", marker="X"),
+    "interpolation": Name("interpolation", GREEN, line="-.", marker="P"),
 }
+"""What is compared with has broken lines."""
 
 LAYER_FEATURES = {
     "spread": Name("SANE, ẑ", BLUE, True),

@@ -9,9 +9,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-ZOO = "MNIST"
-"""The published zoo to print beside the digits: the nearest, and still only a stand-in."""
-
 
 @dataclass(frozen=True)
 class Published:
@@ -47,6 +44,38 @@ def published(table: str, column: str, row: str, epoch: int | None = None) -> Pu
         rows = _choose(contents["epochs"], str(epoch), f"epoch of {table}")
     cell = _choose(rows, row, f"row of {table}")[column]
     return None if cell is None else Published(cell["mean"], cell.get("std"))
+
+
+def published_if_any(table: str, column: str, row: str, at: str | None = None) -> Published | None:
+    """Look up one cell that need not be there.
+
+    Args:
+        table: Name of a table that is a grid, as `table3`.
+        column: Heading of the column.
+        row: Property or method of the row.
+        at: Epoch of fine-tuning as the table names it, as `25` or `end`.
+
+    Returns:
+        The value; None where the paper has no such column, row, epoch or value.
+
+    Raises:
+        ValueError: If there is no such table.
+    """
+    contents = _choose(_grids(), table, "table")
+    rows = contents.get("rows", {}) if at is None else contents.get("epochs", {}).get(at, {})
+    cell = rows.get(row, {}).get(column)
+    return None if cell is None else Published(cell["mean"], cell.get("std"))
+
+
+def published_columns_of(table: str) -> tuple[str, ...]:
+    """Return the headings of a table that is a grid."""
+    return tuple(_choose(_grids(), table, "table")["columns"])
+
+
+def published_epochs(table: str) -> dict[str, tuple[str, ...]]:
+    """Return epoch of fine-tuning -> methods, of a table that has epochs."""
+    epochs = _choose(_grids(), table, "table").get("epochs", {})
+    return {epoch: tuple(rows) for epoch, rows in epochs.items()}
 
 
 def published_views(aligned: bool, first: str, second: str) -> tuple[float, float]:

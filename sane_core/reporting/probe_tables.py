@@ -10,6 +10,7 @@ import polars as pl
 from sane_core.probing.conformal import runs_needed
 from sane_core.probing.foreign import KINDS
 from sane_core.reporting.counterpart import Counterpart
+from sane_core.reporting.likeness import explained
 from sane_core.reporting.names import FEATURES, TARGETS, in_order, name_of
 from sane_core.reporting.paper import published
 from sane_core.reporting.table import Table
@@ -65,11 +66,7 @@ def published_table(probes: pl.DataFrame, beside: Counterpart) -> Table:
         ("paper", "property", "features", "ours", "paper's", "ours − paper's", "compared"),
         tuple(rows),
         (
-            "like for like: the published networks, as far as layout, architecture, dataset, "
-            "learning rate, number of runs and epochs can tell; same recipe: by the published "
-            "recipe as far as it is known, with as many networks and epochs as the table of the "
-            "zoo says; stand-in: other images or another recipe, so that the difference says "
-            "nothing about the method.",
+            *explained({beside.likeness}),
             "published 2021: earlier work, as Table 10 repeats it. "
             "The paper names no interval, and its split of runs is not published.",
         ),

@@ -180,15 +180,15 @@ SECTIONS = (
             "finetuning": "Test accuracy over epochs of fine-tuning for every way to start, from "
             "zero-shot on, in full and enlarged at the upper end."
         },
-        ("accuracy", "novelty"),
+        ("accuracy", "table7", "ensembles", "novelty"),
     ),
     Section(
         "front",
         "Accuracy and novelty",
         "A copy of a training network is accurate and worthless: it errs on the same images. Each "
-        "curve sweeps one sampler's knob, written at its points; error bars are one standard "
-        "deviation over independent draws. Of two curves the one further up and further left is "
-        "better; where they touch, the samplers are equally good there.",
+        "curve sweeps one sampler's knob; bars are 95 % intervals over independent draws. Of two "
+        "curves the one further up and further left is better; where they touch, the samplers are "
+        "equally good there. Broken lines are what a sampler has to be above.",
         {
             "front": "Test accuracy over the largest error overlap with any training network, a "
             "curve per sampler, with prompts as reference marks."

@@ -10,20 +10,12 @@ import polars as pl
 from sane_core.reporting.counterpart import STAND_IN as STAND_IN_ZOO
 from sane_core.reporting.counterpart import Counterpart
 from sane_core.reporting.names import FEATURES, METHODS, TARGETS, in_order, name_of
-from sane_core.reporting.paper import ZOO, published
+from sane_core.reporting.paper import published
 from sane_core.reporting.probe_tables import published_columns
 from sane_core.reporting.table import Table
 
 MISSING = "–"
-PUBLISHED_METHODS = {
-    "sub": "SANE_SUB",
-    "kde30": "SANE_KDE30",
-    "gauss": "SANE_GAUSS",
-    "global_kde30": "S_KDE30",
-    "scratch": "scratch",
-}
 _TABLE_OF = {False: "Tables 1 and 9", True: "Table 2"}
-PUBLISHED_EPOCHS = (0, 1, 5, 25)
 STAND_IN = (
     "The paper's numbers are a stand-in to compare with: its {zoo} zoo is the nearest to this one, "
     "but was trained on other images ({table})."
@@ -125,39 +117,6 @@ def choices_table(probes: pl.DataFrame) -> Table:
     return Table("Linear probes: chosen on the validation runs", tuple(headings), tuple(rows))
 
 
-def accuracy_table(accuracy: pl.DataFrame) -> Table:
-    """Show test accuracy, methods by epochs of fine-tuning, beside the paper's.
-
-    Args:
-        accuracy: Columns method, repeat, model, epoch, test_accuracy.
-    """
-    epochs = accuracy["epoch"].unique().sort().to_list()
-    shared = [epoch for epoch in epochs if epoch in PUBLISHED_EPOCHS]
-    rows = []
-    for method in in_order(accuracy["method"], METHODS):
-        own = accuracy.filter(method=method)
-        repeats = own["repeat"].n_unique()
-        count = f"{repeats} × {own.select('repeat', 'model').n_unique() // repeats}"
-        ours = [_percent(own.filter(epoch=epoch)["test_accuracy"]) for epoch in epochs]
-        theirs = [_published_accuracy(method, epoch) for epoch in shared]
-        rows.append((name_of(method, METHODS).label, count, *ours, *theirs))
-    return Table(
-        "Test accuracy after fine-tuning",
-        (
-            "start",
-            "n",
-            *(f"epoch {epoch}" for epoch in epochs),
-            *(f"paper, {ZOO} (stand-in), epoch {epoch}" for epoch in shared),
-        ),
-        tuple(rows),
-        (
-            "Percent, mean ± standard deviation over models; epoch 0 is zero-shot; n is "
-            "draws × models each; prompts are the same in every draw.",
-            STAND_IN.format(zoo=ZOO, table="Table 3"),
-        ),
-    )
-
-
 def novelty_table(samples: pl.DataFrame) -> Table:
     """Show how good and how new the models of each method are before any fine-tuning.
 
@@ -204,15 +163,6 @@ def _published_r2(feature: str, target: str, beside: Counterpart) -> str:
             found = published(table, columns[feature], target)
             return f"{found.mean:.3f}" if found else MISSING
     return MISSING
-
-
-def _published_accuracy(method: str, epoch: int) -> str:
-    if method not in PUBLISHED_METHODS:
-        return MISSING
-    found = published("table3", ZOO, PUBLISHED_METHODS[method], epoch)
-    if found is None:
-        return MISSING
-    return f"{found.mean:.1f}" if found.std is None else f"{found.mean:.1f} ± {found.std:.1f}"
 
 
 def _percent(values: pl.Series, spread: bool = True) -> str:

@@ -16,7 +16,7 @@ from schemas.config.benchmark import BenchmarkConfig
 from schemas.config.embed import EmbedConfig
 from schemas.config.recipes import RECIPES
 from schemas.records import Artifact, Manifest
-from tasks.report import beside
+from tasks.counterparts import beside
 from tasks.store_records import OpenArtifact
 
 
@@ -91,14 +91,18 @@ def opened(folder: Path, config: dict[str, Any], facts: dict[str, str]) -> OpenA
     return OpenArtifact(artifact(str(folder)), folder, manifest)
 
 
+def read(zoo: OpenArtifact) -> Counterpart:
+    return beside(zoo.folder, zoo.manifest, None)
+
+
 def test_a_zoo_is_read_beside_what_its_manifest_says_it_is(tmp_path: Path) -> None:
     ingest = {"ingest": {"source": "zoos/mnist", "name": "m"}}
     published = opened(tmp_path / "published", ingest, {"zoo.reader": "model-zoo"})
-    assert beside(published) == Counterpart("MNIST", False, "like for like")
+    assert read(published) == Counterpart("MNIST", False, "like for like")
     other_layout = opened(tmp_path / "other", ingest, {"zoo.reader": "torch-folder"})
-    assert beside(other_layout).likeness == "stand-in"
+    assert read(other_layout).likeness == "stand-in"
     sample = {"ingest": {"source": "sample:mnist-cnn", "name": "m"}}
-    assert beside(opened(tmp_path / "sample", sample, {})).likeness == "same recipe"
+    assert read(opened(tmp_path / "sample", sample, {})).likeness == "same recipe"
     trained = {"recipe": RECIPES["mnist-cnn"].model_dump(mode="json")}
     without_images = opened(tmp_path / "trained", trained, {})
-    assert beside(without_images).likeness == "stand-in"
+    assert read(without_images).likeness == "stand-in"

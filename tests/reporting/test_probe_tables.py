@@ -95,7 +95,7 @@ def test_the_likeness_is_that_of_recipe_and_images() -> None:
     for name, zoo in (("mnist-cnn", "MNIST"), ("cifar100-resnet18", "CIFAR-100")):
         recipe = RECIPES[name].model_dump(mode="json")
         at = (recipe["architecture"], recipe, recipe["images"])
-        assert counterpart(*at).likeness == "same recipe"
+        assert counterpart(*at).likeness == "like for like"
         assert counterpart(*at).zoo == zoo
         fewer = recipe | {"epochs": 25, "members": 60}
         assert counterpart(at[0], fewer, at[2]).likeness == "same recipe"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sane_core.reporting.analysis_draw import SCALABLE
 from sane_core.reporting.costs import StageCost, costs_table
 from sane_core.reporting.draw import ReportSources, draw_report
 from sane_core.reporting.page import ZooReport, write_page
@@ -53,7 +54,7 @@ def test_every_figure_and_table_is_drawn(report: Path) -> None:
 def test_equal_data_give_equal_bytes(report: Path, sources: ReportSources, tmp_path: Path) -> None:
     draw_report(sources, tmp_path)
     files = [path.relative_to(report) for path in report.rglob("*") if path.is_file()]
-    assert len(files) == len(FIGURES) + 1
+    assert len(files) == len(FIGURES) + len(SCALABLE) + 1
     for file in files:
         assert (tmp_path / file).read_bytes() == (report / file).read_bytes(), file
 

@@ -7,7 +7,6 @@ from sane_core.reporting.costs import StageCost, costs_table
 from sane_core.reporting.draw import ReportSources
 from sane_core.reporting.table import Table, read_tables, write_tables
 from sane_core.reporting.tables import (
-    accuracy_table,
     choices_table,
     novelty_table,
     probes_table,
@@ -45,25 +44,6 @@ def test_choices_show_lambda_and_the_validation_score(sources: ReportSources) ->
     assert row["λ"] == "0.003"
     assert row["validation R²"] == "0.821"
     assert row["test accuracy: dim."] == "30"
-
-
-def test_accuracy_is_mean_and_spread_in_percent_with_n() -> None:
-    rows = [
-        ("sub", repeat, model, epoch, accuracy)
-        for repeat in range(2)
-        for model, accuracy in enumerate((0.90, 0.94))
-        for epoch in (0, 5)
-    ]
-    columns = ["method", "repeat", "model", "epoch", "test_accuracy"]
-    row = cells(accuracy_table(pl.DataFrame(rows, schema=columns, orient="row")), "SANE SUB")
-    assert row == {
-        "start": "SANE SUB",
-        "n": "2 × 2",
-        "epoch 0": "92.0 ± 2.0",
-        "epoch 5": "92.0 ± 2.0",
-        "paper, MNIST (stand-in), epoch 0": "86.7 ± 0.8",
-        "paper, MNIST (stand-in), epoch 5": "89.0 ± 0.4",
-    }
 
 
 def test_a_quantity_that_was_not_measured_shows_as_a_dash(sources: ReportSources) -> None:
