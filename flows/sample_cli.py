@@ -26,6 +26,14 @@ class Method(StrEnum):
     KDE30 = "kde30"
 
 
+class Coupling(StrEnum):
+    """What the tokens of a sample share."""
+
+    SHARED_NOISE = "shared_noise"
+    MODEL = "model"
+    TOKEN = "token"
+
+
 class Normalize(StrEnum):
     """How pixels are scaled."""
 
@@ -55,9 +63,13 @@ def sample(
         Method,
         typer.Option(help="Once around prompts, in rounds, without prompts, or the best third."),
     ] = Method.SUB,
+    coupling: Annotated[
+        Coupling, typer.Option(help="What a sample's tokens share: prompt and noise, prompt, none.")
+    ] = Coupling.SHARED_NOISE,
     bandwidth: Annotated[
-        float, typer.Option(help="In standard deviations of the training latents.")
-    ] = 0.05,
+        str,
+        typer.Option(help="In standard deviations of the training latents; scott; validation."),
+    ] = "0.05",
     rounds: Annotated[int, typer.Option(help="Rounds of boot and gauss.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
     architecture: Annotated[
@@ -100,7 +112,8 @@ def sample(
             task,
             candidates=candidates,
             method=method.value,
-            bandwidth=bandwidth,
+            coupling=coupling.value,
+            bandwidth=_number(bandwidth),
             rounds=rounds,
             seed=seed,
             zoo=zoo,
@@ -122,6 +135,17 @@ def _expanded(patterns: Sequence[str]) -> list[Path]:
     return files
 
 
+def _number(bandwidth: str) -> Any:
+    if bandwidth in ("scott", "validation"):
+        return bandwidth
+    try:
+        return float(bandwidth)
+    except ValueError:
+        raise ValueError(
+            f"bandwidth must be a number, scott or validation, got {bandwidth}"
+        ) from None
+
+
 def _only_architecture(zoos: Sequence[Any]) -> str | None:
     names = {zoo.architecture for zoo in zoos}
     return names.pop() if len(names) == 1 else None
@@ -138,6 +162,9 @@ def _task(
     """Read the images as a recipe of these networks has them, changed by what is said."""
     from dataclasses import replace
 
+    from pydantic import ValidationError
+
+    from sane_core.api.sample import sentence_of
     from sane_core.api.task import task_of
     from schemas.config.images import ImagesConfig
     from schemas.config.recipes import RECIPES
@@ -152,7 +179,11 @@ def _task(
     ]
     config = fitting[0].model_dump() if fitting else {"dataset": data}
     config |= {name: value for name, value in changes.items() if value is not None}
-    task = task_of(ImagesConfig.model_validate(config), folder, seed)
+    try:
+        images = ImagesConfig.model_validate(config)
+    except ValidationError as error:
+        raise ValueError(sentence_of(error)) from None
+    task = task_of(images, folder, seed)
     return replace(task, validation=task.validation.take(slice(validation)))
 
 

@@ -2,72 +2,90 @@
 
 import numpy as np
 
-from sane_core.embedding.embed import has_one_latent
 from sane_core.generation.baselines import with_matched_noise
 from sane_core.generation.batch_norm import SUFFIXES, has_running_statistics
 from sane_core.generation.candidates import Samples, Weights, finite_models, keep_best
-from sane_core.generation.compare import Prompts
-from sane_core.generation.distributions.kde import sample_kde
-from sane_core.generation.distributions.prior import sample_prior
+from sane_core.generation.distributions.latents import PromptLatents
+from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.generator import Generator
-from sane_core.generation.sample import bootstrap, bootstrap_prior, subsample
+from sane_core.generation.sample import Sampler, sample, sampler_of
 from sane_core.seeding import rng_for
+from schemas.config.generate import GenerateConfig
 from schemas.config.sample import SampleConfig
-
-BEST = 0.3
-"""Share of the prompts that KDE30 draws around."""
+from schemas.config.samplers import SamplerConfig
 
 
-def draw_and_select(generator: Generator, prompts: Prompts | None, config: SampleConfig) -> Samples:
+def settled(generator: Generator, latents: PromptLatents, config: SampleConfig) -> Sampler:
+    """Return the distribution that is asked for, with its bandwidth as a number.
+
+    Args:
+        generator: Decoder, and validation images where the bandwidth is chosen on them.
+        latents: Of the prompts.
+        config: What to draw.
+
+    Raises:
+        ValueError: If Scott's rule has too few prompts.
+    """
+    gauss, number = config.method == "gauss", not isinstance(config.bandwidth, str)
+    distribution = config.method if config.method in ("gauss", "kde30") else config.coupling
+    sampler = SamplerConfig(
+        name=config.method,
+        distribution=distribution,
+        spread=None if gauss else config.bandwidth,
+        rounds=config.rounds if config.method in ("boot", "gauss") else 1,
+    )
+    sizes = {"candidates": config.candidates, "keep": config.n}
+    chosen = GenerateConfig.model_validate(
+        sizes | ({"bandwidth": config.bandwidth} if number else {})
+    )
+    return sampler_of(sampler, chosen, generator, latents, config.seed)
+
+
+def draw_and_select(
+    generator: Generator, latents: PromptLatents, sampler: Sampler, config: SampleConfig
+) -> Samples:
     """Draw candidates, score them on validation images and keep the best.
 
     Args:
         generator: Decoder, validation images, conditioning.
-        prompts: Needed by all methods but gauss.
-        config: What to draw.
+        latents: Of the prompts; there may be none for gauss.
+        sampler: What to draw from.
+        config: How many.
 
     Raises:
         ValueError: If no candidate is finite.
     """
     rng = rng_for(config.seed, "sample", config.method)
-    draw = (config.candidates, config.n, config.bandwidth)
-    if config.method == "gauss" or prompts is None:
-        return bootstrap_prior(generator, *draw, config.rounds, rng)
-    latents = prompts.latents
-    if config.method == "boot":
-        return bootstrap(generator, latents, *draw, config.rounds, rng)
-    if config.method == "kde30":
-        ranked = np.argsort(-prompts.validation_accuracy, kind="stable")
-        best = ranked[: max(1, round(BEST * len(ranked)))]
-        return subsample(generator, latents[best], *draw, rng, best)
-    return subsample(generator, latents, *draw, rng)
+    return sample(generator, latents, sampler, config.candidates, config.n, rng)
 
 
-def draw_blindly(generator: Generator, prompts: Prompts | None, config: SampleConfig) -> Samples:
-    """Draw as many as are wanted, with nothing to select them on.
+def draw_blindly(
+    generator: Generator,
+    latents: PromptLatents,
+    sampler: Sampler,
+    config: SampleConfig,
+    prompts: Weights,
+) -> Samples:
+    """Draw as many as are wanted, once, with nothing to select them on.
 
     Running statistics are those of the prompt that a sample stands on. What is not finite is left
     out, so there may be fewer than asked for.
 
     Args:
         generator: Decoder, without conditioning.
-        prompts: Needed by sub.
-        config: What to draw: sub or gauss, of which one round.
+        latents: Of the prompts; there may be none for gauss.
+        sampler: What to draw from.
+        config: How many.
+        prompts: The prompts themselves, aligned: entry -> [prompts, ...].
 
     Raises:
         ValueError: If networks have running statistics and no prompt to take them of, or none is
             finite.
     """
     rng = rng_for(config.seed, "sample", config.method)
-    if config.method == "gauss" or prompts is None:
-        tokens = 1 if has_one_latent(generator.model) else len(generator.positions)
-        latents = sample_prior(tokens, config.n, generator.mean, generator.scale, rng)
-        index = np.full(config.n, -1)
-    else:
-        latents, index = sample_kde(
-            prompts.latents, config.n, config.bandwidth, generator.scale, rng
-        )
-    whole = generator.complete(generator.decode(latents), index)
+    drawn = DISTRIBUTIONS[sampler.distribution](latents, config.n, sampler.spread, rng)
+    index = drawn.prompt
+    whole = generator.complete(generator.decode(drawn.latents), index)
     whole |= _statistics_of(prompts, index, generator)
     finite = finite_models(whole)
     if not finite.any():
@@ -77,7 +95,7 @@ def draw_blindly(generator: Generator, prompts: Prompts | None, config: SampleCo
     nothing = np.full(int(finite.sum()), np.nan)
     return Samples(
         weights={name: values[finite] for name, values in whole.items()},
-        latents=latents[finite],
+        latents=drawn.latents[finite],
         prompt=index[finite],
         validation_accuracy=nothing,
         validation_loss=nothing,
@@ -87,7 +105,7 @@ def draw_blindly(generator: Generator, prompts: Prompts | None, config: SampleCo
 
 
 def beside(
-    generator: Generator, prompts: Prompts, samples: Samples, config: SampleConfig
+    generator: Generator, prompts: Weights, samples: Samples, config: SampleConfig
 ) -> dict[str, np.ndarray]:
     """Return validation accuracies of what needs no autoencoder, selected the same way.
 
@@ -97,19 +115,19 @@ def beside(
 
     Args:
         generator: Knows layers, validation images and conditioning.
-        prompts: All of them.
+        prompts: All of them, aligned: entry -> [prompts, ...].
         samples: The kept samples, in the aligned frame.
         config: What was drawn.
     """
     selected = keep_best(
-        generator.architecture, prompts.weights, generator.validation, config.n
+        generator.architecture, prompts, generator.validation, config.n
     ).validation_accuracy
     found = {"prompts selected": selected}
     if (samples.prompt >= 0).all():
         again = np.arange(config.candidates) % len(samples)
         like = {name: samples.weights[name][again] for name in generator.architecture.shapes()}
         noisy = with_matched_noise(
-            {name: prompts.weights[name] for name in like},
+            {name: prompts[name] for name in like},
             like,
             samples.prompt[again],
             generator.layers,
@@ -120,16 +138,16 @@ def beside(
     return found
 
 
-def _statistics_of(prompts: Prompts | None, index: np.ndarray, generator: Generator) -> Weights:
+def _statistics_of(prompts: Weights, index: np.ndarray, generator: Generator) -> Weights:
     """Return the buffers of the prompts that samples stand on."""
     architecture = generator.architecture
     if not has_running_statistics(architecture):
         return {}
     needed = [name for name in architecture.buffers() if name.endswith(SUFFIXES)]
-    if prompts is None or (index < 0).any() or not set(needed) <= prompts.weights.keys():
+    if (index < 0).any() or not set(needed) <= prompts.keys():
         raise ValueError(
             f"{architecture.name} has running statistics, which are measured on images or taken of "
             "a prompt that has them: give data, or method 'sub' with such prompts"
         )
-    names = [name for name in architecture.buffers() if name in prompts.weights]
-    return {name: prompts.weights[name][index] for name in names}
+    names = [name for name in architecture.buffers() if name in prompts]
+    return {name: prompts[name][index] for name in names}

@@ -5,7 +5,7 @@ They are over all tokens of all networks measured, dimension by dimension (paper
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Moments(NamedTuple):
 
     mean: np.ndarray
     scale: np.ndarray
-    source: str
+    source: Literal["training", "prompts"]
 
 
 def moments_for(record: ZooRecord | None, latents: np.ndarray | None) -> Moments:

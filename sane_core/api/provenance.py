@@ -42,6 +42,7 @@ class Provenance(Record):
     aligned: bool = Field(description="whether prompts were brought into the reference's order")
     prompts: tuple[PromptRecord, ...]
     drawing: SampleConfig
+    bandwidth: float = Field(description="that was drawn with, where a rule chose it too")
     latent_scale: Literal["training", "prompts"] = Field(description="what bandwidths count in")
     running_statistics: Literal["none", "data", "prompt"] = Field(
         description="where those of batch norms come from; none: there are none"

@@ -9,53 +9,31 @@ and aligned to the best of them on validation images. A sample on one prompt goe
 prompt's own order of units, which changes no function; one on no prompt stays in the reference's.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 
 from sane_core.api.bundle import Bundle
-from sane_core.api.drawing import beside, draw_and_select, draw_blindly
+from sane_core.api.drawing import beside, draw_and_select, draw_blindly, settled
 from sane_core.api.given import Given
-from sane_core.api.groups import UNASKED, UNTRAINED
 from sane_core.api.moments import Moments, moments_for
-from sane_core.api.networks import Network, Said
-from sane_core.api.prepare import Prepared, check_positions, prepare
-from sane_core.api.provenance import (
-    Provenance,
-    data_record,
-    digest_of,
-    prompt_records,
-    versions,
-)
+from sane_core.api.networks import Said
+from sane_core.api.prompted import Prompted, passes_of, put_back, returned, take_prompts
+from sane_core.api.provenance import Provenance, data_record, digest_of, prompt_records, versions
 from sane_core.api.results import Read
 from sane_core.api.sampled import Sampled
-from sane_core.api.target import network_for, target_of
+from sane_core.api.target import Target, target_for
 from sane_core.api.task import Task, check_fits
-from sane_core.architectures.architecture import Architecture
-from sane_core.embedding.embed import encode, has_one_latent, whole_models
-from sane_core.generation.batch_norm import SUFFIXES, condition, has_running_statistics
-from sane_core.generation.candidates import Samples, Weights, keep_best
-from sane_core.generation.compare import Prompts
+from sane_core.embedding.embed import has_one_latent
+from sane_core.generation.batch_norm import has_running_statistics
+from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.generator import Generator
+from sane_core.generation.sample import Sampler
 from sane_core.images.images import Images
-from sane_core.weights.shards import within
 from sane_core.weights.tokens import lengths_of, positions_of
-from sane_core.zoo.population.score import stack
 from schemas.config.sample import NEEDS_DATA, SampleConfig
-
-
-@dataclass(frozen=True)
-class _Prompted:
-    """Prompts in the aligned frame, and what takes samples out of it."""
-
-    weights: Weights
-    accuracy: np.ndarray | None
-    prepared: Prepared
-    latents: np.ndarray
 
 
 def sample_config(**values: Any) -> SampleConfig:
@@ -67,11 +45,16 @@ def sample_config(**values: Any) -> SampleConfig:
     try:
         return SampleConfig(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "value_error":
-            raise ValueError(str(first["ctx"]["error"])) from None
-        name, rule = first["loc"][0], first["msg"].removeprefix("Input should ")
-        raise ValueError(f"{name} must {rule}, got {first['input']!r}") from None
+        raise ValueError(sentence_of(error)) from None
+
+
+def sentence_of(error: ValidationError) -> str:
+    """Return what is wrong first with values that were given, in one sentence."""
+    first = error.errors()[0]
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    rule = first["msg"].removeprefix("Input should ")
+    return f"{first['loc'][0]} must {rule}, got {first['input']!r}"
 
 
 def sample_networks(
@@ -102,57 +85,33 @@ def sample_networks(
             is not given.
     """
     _check_needs(given, task, config, baselines)
-    network = network_for(given, bundle.description, said)
-    shape = task.validation.shape if task else None
-    architecture = target_of(network, given, bundle.description, said, shape)
+    target = target_for(given, bundle, said, task.validation.shape if task else None, align)
     if task:
-        check_fits(task, architecture)
-    check_positions(network, positions_of(network.layers, bundle.description.shape.d_t), bundle)
-    note = _why_not_aligned(network, bundle, align)
-    prompted = None
-    if given:
-        prompted = _prompted(given, network, architecture, bundle, task, config, not note, device)
-    record = None if network.zoo is None else bundle.description.zoos[network.zoo]
-    moments = moments_for(record, None if prompted is None else prompted.latents)
-    generator = _generator(bundle, network, architecture, prompted, moments, task, config)
-    prompts = None
-    if prompted is not None:
-        accuracy = prompted.accuracy
-        unknown = np.full(len(given), np.nan)
-        prompts = Prompts(
-            prompted.weights, prompted.latents, unknown if accuracy is None else accuracy
-        )
-    draw = draw_and_select if task else draw_blindly
-    samples = draw(generator, prompts, config)
-    found = {}
-    if baselines and prompts is not None:
-        found = beside(generator, prompts, samples, config)
-    states = _states(samples, network, architecture, prompted)
-    name = None if record is None else record.name
-    conditioned = has_running_statistics(architecture)
+        check_fits(task, target.architecture)
+    prompted = take_prompts(given, target, bundle, task, config, device) if given else None
+    moments = moments_for(target.zoo, prompted.latents if prompted else None)
+    generator = _generator(bundle, target, prompted, moments, task, config)
+    latents = _latents(prompted, generator, moments)
+    sampler = settled(generator, latents, config)
+    weights = prompted.weights if prompted else {}
+    if task:
+        samples = draw_and_select(generator, latents, sampler, config)
+    else:
+        samples = draw_blindly(generator, latents, sampler, config, weights)
+    states = returned(samples, target, prompted)
+    zoo = None if target.zoo is None else target.zoo.name
+    name, note = target.network.name, target.note
     return Sampled(
-        networks=_put_back(states, samples, given),
+        networks=put_back(states, samples, given),
         validation_accuracy=samples.validation_accuracy if task else None,
         prompt=samples.prompt,
         latents=samples.latents,
         candidate_accuracy=samples.candidate_accuracy if task else None,
         broken=samples.broken,
-        prompts=tuple(Read(each.label, network.name, name, not note, note) for each in given),
+        prompts=tuple(Read(each.label, name, zoo, not note, note) for each in given),
         prompt_accuracy=prompted.accuracy if prompted else None,
-        baselines=found,
-        provenance=Provenance(
-            sane=bundle.description.name,
-            sane_sha256=digest_of(bundle),
-            architecture=network.name,
-            zoo=name,
-            aligned=bool(given) and not note,
-            prompts=prompt_records(given),
-            drawing=config,
-            latent_scale="training" if moments.source == "training" else "prompts",
-            running_statistics=("data" if task else "prompt") if conditioned else "none",
-            data=data_record(task, conditioned),
-            versions=versions(),
-        ),
+        baselines=beside(generator, weights, samples, config) if baselines and given else {},
+        provenance=_provenance(bundle, given, target, task, config, sampler, moments),
         states=states,
     )
 
@@ -165,87 +124,37 @@ def _check_needs(
             f"method {config.method} draws around prompts, got none; give some, or take "
             "method 'gauss', which needs none"
         )
-    if task is None and config.method in NEEDS_DATA:
+    if task is not None:
+        return
+    needing = f"method {config.method}" if config.method in NEEDS_DATA else ""
+    needing = needing or ("bandwidth 'validation'" if config.bandwidth == "validation" else "")
+    needing = needing or ("baselines" if baselines else "")
+    if needing:
         raise ValueError(
-            f"method {config.method} selects on validation images, got no data; give some, or take "
-            "method 'sub' or 'gauss', which can do without"
+            f"{needing} must have validation images to select on, got no data; give data, or draw "
+            "with method 'sub' or 'gauss' and a number for the bandwidth"
         )
-    if task is None and baselines:
-        raise ValueError("baselines are selected on validation images, got no data; give some")
-
-
-def _why_not_aligned(network: Network, bundle: Bundle, align: bool) -> str:
-    if not align:
-        return UNASKED
-    return network.note if bundle.description.preprocess.align else UNTRAINED
-
-
-def _prompted(
-    given: Sequence[Given],
-    network: Network,
-    architecture: Architecture,
-    bundle: Bundle,
-    task: Task | None,
-    config: SampleConfig,
-    align: bool,
-    device: str,
-) -> _Prompted:
-    """Score prompts as they are, then align and encode them."""
-    names = [*architecture.shapes(), *architecture.buffers()]
-    raw = {n: np.stack([each.entries[n] for each in given]) for n in names if _all_have(given, n)}
-    accuracy, best = None, 0
-    if task:
-        raw = _with_statistics(raw, architecture, task, config)
-        scored = keep_best(architecture, raw, task.validation, len(given))
-        accuracy = scored.candidate_accuracy
-        best = int(np.argmax(accuracy))
-    prepared = prepare(given, network, bundle, align, device, reference=best)
-    frame = within(network.groups, raw)
-    aligned = prepared.alignment.apply(raw, np.arange(len(given)), frame)
-    latents = encode(
-        bundle.model,
-        prepared.tokens,
-        prepared.positions,
-        prepared.lengths,
-        _passes(bundle),
-    )
-    return _Prompted(aligned, accuracy, prepared, latents)
-
-
-def _all_have(given: Sequence[Given], name: str) -> bool:
-    return all(name in each.entries for each in given)
-
-
-def _with_statistics(
-    raw: Weights, architecture: Architecture, task: Task, config: SampleConfig
-) -> Weights:
-    """Measure running statistics that not all prompts have."""
-    needed = [name for name in architecture.buffers() if name.endswith(SUFFIXES)]
-    if set(needed) <= raw.keys():
-        return raw
-    found = condition(architecture, stack(architecture, raw), task.conditioning(config))
-    return {name: values.numpy() for name, values in found.items()}
 
 
 def _generator(
     bundle: Bundle,
-    network: Network,
-    architecture: Architecture,
-    prompted: _Prompted | None,
+    target: Target,
+    prompted: Prompted | None,
     moments: Moments,
     task: Task | None,
     config: SampleConfig,
 ) -> Generator:
-    layers, d_t = network.layers, bundle.description.shape.d_t
-    cut = {name for layer in layers for name in layer.entries}
-    rest = {}
+    architecture, layers = target.architecture, target.network.layers
+    d_t = bundle.description.shape.d_t
+    others = architecture.shapes().keys() - {name for layer in layers for name in layer.entries}
+    weights = prompted.weights if prompted else {}
     if prompted is not None:
-        others = architecture.shapes().keys() - cut
-        rest = {name: values for name, values in prompted.weights.items() if name in others}
         statistics = prompted.prepared.statistics
+    elif target.zoo is not None:
+        statistics = target.zoo.statistics.measured()
     else:
-        statistics = bundle.description.zoos[network.zoo or 0].statistics.measured()
-    condition_on = task if task and has_running_statistics(architecture) else None
+        raise ValueError(f"{target.network.name} needs prompts, which its statistics come from")
+    measured = task and has_running_statistics(architecture)
     return Generator(
         model=bundle.model,
         architecture=architecture,
@@ -255,54 +164,47 @@ def _generator(
         lengths=lengths_of(layers, d_t),
         mean=moments.mean,
         scale=moments.scale,
-        embed=_passes(bundle),
-        validation=task.validation if task else _no_images(architecture),
-        rest=rest,
-        conditioning=condition_on.conditioning(config) if condition_on else None,
+        embed=passes_of(bundle),
+        validation=task.validation if task else _no_images(target),
+        rest={name: values for name, values in weights.items() if name in others},
+        conditioning=task.conditioning(config) if task and measured else None,
     )
 
 
-def _passes(bundle: Bundle) -> Any:
-    config = bundle.description.embed
-    return whole_models(config) if has_one_latent(bundle.model) else config
+def _latents(prompted: Prompted | None, generator: Generator, moments: Moments) -> PromptLatents:
+    if prompted is not None:
+        return PromptLatents(prompted.latents, moments.mean, moments.scale, prompted.accuracy)
+    tokens = 1 if has_one_latent(generator.model) else len(generator.positions)
+    none = np.empty((0, tokens, generator.model.config.d_z), np.float32)
+    return PromptLatents(none, moments.mean, moments.scale)
 
 
-def _no_images(architecture: Architecture) -> Images:
-    return Images(np.empty((0, *architecture.input_shape), np.uint8), np.empty(0, np.int64))
+def _no_images(target: Target) -> Images:
+    shape = target.architecture.input_shape
+    return Images(np.empty((0, *shape), np.uint8), np.empty(0, np.int64))
 
 
-def _states(
-    samples: Samples, network: Network, architecture: Architecture, prompted: _Prompted | None
-) -> list[dict[str, np.ndarray]]:
-    """Take samples that stand on a prompt into its order of units; sort entries as a module does.
-
-    Where all samples stand on none, they stay in the reference's order.
-    """
-    weights = dict(samples.weights)
-    on = samples.prompt >= 0
-    if prompted is not None and on.any():
-        groups = within(network.groups, weights)
-        mine = {name: values[on] for name, values in weights.items()}
-        back = prompted.prepared.alignment.unapply(mine, samples.prompt[on], groups)
-        for name, values in back.items():
-            weights[name] = values if on.all() else _replaced(weights[name], on, values)
-    order = [name for name in architecture.outline.state_dict() if name in weights]
-    return [
-        {name: np.array(weights[name][i]) for name in order} for i in range(len(samples.prompt))
-    ]
-
-
-def _replaced(values: np.ndarray, where: np.ndarray, new: np.ndarray) -> np.ndarray:
-    changed = values.copy()
-    changed[where] = new
-    return changed
-
-
-def _put_back(
-    states: Sequence[Mapping[str, np.ndarray]], samples: Samples, given: Sequence[Given]
-) -> list[Any]:
-    """Return networks of the kind of the prompts they stand on; state dicts without prompts."""
-    if not given:
-        return [{name: torch.tensor(values) for name, values in state.items()} for state in states]
-    like = np.maximum(samples.prompt, 0)
-    return [given[at].put_back(state) for at, state in zip(like, states, strict=True)]
+def _provenance(
+    bundle: Bundle,
+    given: Sequence[Given],
+    target: Target,
+    task: Task | None,
+    config: SampleConfig,
+    sampler: Sampler,
+    moments: Moments,
+) -> Provenance:
+    conditioned = has_running_statistics(target.architecture)
+    return Provenance(
+        sane=bundle.description.name,
+        sane_sha256=digest_of(bundle),
+        architecture=target.network.name,
+        zoo=None if target.zoo is None else target.zoo.name,
+        aligned=bool(given) and not target.note,
+        prompts=prompt_records(given),
+        drawing=config,
+        bandwidth=sampler.bandwidth if config.method == "gauss" else sampler.spread,
+        latent_scale=moments.source,
+        running_statistics=("data" if task else "prompt") if conditioned else "none",
+        data=data_record(task, conditioned),
+        versions=versions(),
+    )

@@ -29,7 +29,7 @@ from sane_core.architectures.architecture import Architecture
 from sane_core.weights.symmetry.derive import Inputs
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
-from schemas.config.sample import Method
+from schemas.config.sample import Bandwidth, Coupling, Method
 
 if TYPE_CHECKING:
     from sane_core.api.sampled import Sampled
@@ -300,7 +300,8 @@ class Sane:
         *,
         candidates: int = 200,
         method: Method = "sub",
-        bandwidth: float = 0.05,
+        coupling: Coupling = "shared_noise",
+        bandwidth: Bandwidth = 0.05,
         rounds: int = 3,
         seed: int = 0,
         conditioning_batches: int = 20,
@@ -323,7 +324,8 @@ class Sane:
                 selected; batch norms then have their prompt's running statistics.
             candidates: Networks drawn, in each round.
             method: `sub`, `boot`, `kde30`, or `gauss`, which needs no prompts.
-            bandwidth: h, in standard deviations of the training latents.
+            coupling: What the tokens of a sample share: `shared_noise`, `model`, `token`.
+            bandwidth: h, in standard deviations of the training latents; `scott`, or `validation`.
             rounds: Of boot and gauss.
             seed: Of every draw.
             conditioning_batches: Batches that running statistics are measured on.
@@ -345,6 +347,7 @@ class Sane:
             n=n,
             candidates=candidates,
             method=method,
+            coupling=coupling,
             bandwidth=bandwidth,
             rounds=rounds,
             seed=seed,

@@ -6,16 +6,67 @@ Nothing that a bundle says is ever imported: only what the caller names, or what
 import copy
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from sane_core.api.description import Description, zoo_names
+from sane_core.api.bundle import Bundle
+from sane_core.api.description import Description, ZooRecord, zoo_names
 from sane_core.api.given import Given
+from sane_core.api.groups import UNASKED, UNTRAINED
 from sane_core.api.networks import Network, Said, network_of
+from sane_core.api.prepare import check_positions
 from sane_core.architectures.architecture import Architecture
 from sane_core.architectures.registry import architecture_named, match_shapes
+from sane_core.weights.tokens import positions_of
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is sampled.
+
+    Attributes:
+        network: What tokens are cut from, and which units may be permuted.
+        architecture: How it is built and run.
+        zoo: Whose statistics and reference are taken; None: the prompts'.
+        note: Why prompts are not aligned; "" where they are.
+    """
+
+    network: Network
+    architecture: Architecture
+    zoo: ZooRecord | None
+    note: str
+
+
+def target_for(
+    given: Sequence[Given],
+    bundle: Bundle,
+    said: Said,
+    images: tuple[int, int, int] | None,
+    align: bool,
+) -> Target:
+    """Find out what is sampled.
+
+    Args:
+        given: The prompts; none, if the architecture alone says it.
+        bundle: The SANE.
+        said: What the caller says.
+        images: Shape of the images that there are, for modules that do not say what they take.
+        align: Whether prompts are to be aligned.
+
+    Raises:
+        ValueError: As `network_for` and `architecture_of`; if the SANE has no positions for so
+            many tokens.
+    """
+    description = bundle.description
+    network = network_for(given, description, said)
+    zoo = None if network.zoo is None else description.zoos[network.zoo]
+    architecture = architecture_of(network, zoo, given, said, images)
+    check_positions(network, positions_of(network.layers, description.shape.d_t), bundle)
+    note = network.note if description.preprocess.align else UNTRAINED
+    return Target(network, architecture, zoo, note if align else UNASKED)
 
 
 def network_for(given: Sequence[Given], description: Description, said: Said) -> Network:
@@ -42,10 +93,10 @@ def network_for(given: Sequence[Given], description: Description, said: Said) ->
     return found[0]
 
 
-def target_of(
+def architecture_of(
     network: Network,
+    zoo: ZooRecord | None,
     given: Sequence[Given],
-    description: Description,
     said: Said,
     images: tuple[int, int, int] | None,
 ) -> Architecture:
@@ -53,8 +104,8 @@ def target_of(
 
     Args:
         network: What the prompts are.
+        zoo: Which zoo of the SANE they are of, if any.
         given: The prompts.
-        description: Of the SANE.
         said: What the caller says: it goes first.
         images: Shape of the images that there are, for modules that do not say what they take.
 
@@ -65,7 +116,6 @@ def target_of(
         return said.architecture
     if said.architecture is not None:
         return architecture_named(said.architecture)
-    zoo = None if network.zoo is None else description.zoos[network.zoo]
     module = next((each.module for each in given if each.module is not None), None)
     if module is not None:
         known = zoo.input_shape if zoo else None
