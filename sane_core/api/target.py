@@ -119,7 +119,7 @@ def architecture_of(
     module = next((each.module for each in given if each.module is not None), None)
     if module is not None:
         known = zoo.input_shape if zoo else None
-        return _of_module(module, network.name, known, said, images)
+        return _of_module(_unwrapped(module), network.name, known, said, images)
     if zoo is None:
         found = match_shapes(given[0].shapes)
         if found is None:
@@ -153,6 +153,16 @@ def _without_prompts(description: Description, said: Said) -> Network:
     nothing = np.float32(0)
     entries = {name: np.broadcast_to(nothing, shape) for name, shape in zoos[0].parameters.items()}
     return network_of(Given("nothing", entries), description, Said(zoo=zoos[0].name))
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """Return what is inside wrappers for several devices and of `torch.compile`."""
+    while True:
+        parallel = isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel)
+        inner = module.module if parallel else getattr(module, "_orig_mod", None)
+        if not isinstance(inner, nn.Module):
+            return module
+        module = inner
 
 
 def _of_module(

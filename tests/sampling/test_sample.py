@@ -123,6 +123,10 @@ def test_modules_give_modules_and_state_dicts_state_dicts_of_their_names(sane):
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     told = accuracy_of(found.networks[0], parts(RESNET)["validation"])
     assert told == pytest.approx(found.validation_accuracy[0])
+    parallel = torch.nn.DataParallel(module_of(RESNET, 2))
+    again = sane.sample(prompts=[parallel], n=2, data=parts(RESNET), **LITTLE)
+    assert {type(each) for each in again.networks} == {torch.nn.DataParallel}
+    np.testing.assert_array_equal(again.validation_accuracy, found.validation_accuracy)
     wrapped = {f"module.{name}": value.half() for name, value in network(MLP, 2).items()}
     found = sane.sample(prompts=wrapped, n=2, data=parts(MLP), **LITTLE)
     assert list(found.networks[0]) == list(wrapped)
