@@ -125,7 +125,9 @@ def made_of(store: Store, stage: str, model: Artifact) -> list[tuple[Artifact, M
 
 def _embeddings_by_zoo(store: Store, model: Artifact, tokens: list[Artifact]) -> list[Path]:
     """Return the table of each zoo's embeddings by a model, the newest; none if one is missing."""
-    newest = {made.inputs["tokens"].digest: each for each, made in made_of(store, "embeddings", model)}
+    newest = {
+        made.inputs["tokens"].digest: each for each, made in made_of(store, "embeddings", model)
+    }
     if not all(each.digest in newest for each in tokens):
         return []
     folders = [store.open(newest[each.digest]).folder for each in tokens]
