@@ -54,10 +54,11 @@ class Provenance(Record):
 def digest_of(bundle: Bundle) -> str:
     """Return the SHA-256, in hex, of a SANE: equal for one in memory and the folder it is read of.
 
-    Metrics and the digests of files, which follow from the rest, are left out.
+    Metrics and the digests of files, which follow from the rest, are left out; so are defaults,
+    which later versions may add.
     """
     description = bundle.description
-    shown = description.model_dump_json(exclude={"files", "metrics"})
+    shown = description.model_dump_json(exclude={"files", "metrics"}, exclude_defaults=True)
     digest = hashlib.sha256(shown.encode())
     for name, arrays in parts_of(bundle).items():
         told = description.files.get(name)

@@ -58,4 +58,4 @@ def unpack_zoo(
 
 def _whole(values: np.ndarray, dtype: str) -> np.ndarray:
     """Return float32 for what is of floating point; counters are whole numbers."""
-    return np.ascontiguousarray(values, np.float32 if "float" in dtype else np.dtype(dtype))
+    return np.asarray(values, np.float32 if "float" in dtype else np.dtype(dtype), order="C")

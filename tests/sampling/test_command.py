@@ -52,6 +52,12 @@ def test_unpacked_networks_are_those_of_the_zoo(unpacked):
     assert all((state[name].numpy() == values).all() for name, values in entries.items())
 
 
+def test_unpacked_networks_with_batch_norms_load_too(tmp_path):
+    run("zoo", "unpack", "sample:cifar10-resnet18-narrow", tmp_path / "a", "--runs", 1)
+    (path,) = (tmp_path / "a").iterdir()
+    architecture_named("resnet18[size=16,width=8]").build().load_state_dict(load_file(path))
+
+
 def test_a_zoo_without_such_checkpoints_is_not_unpacked(tmp_path, unpacked):
     with pytest.raises(UserError, match="checkpoints of epochs 7 in the zoo, it has 0, 1, 3"):
         run("zoo", "unpack", "sample:mnist-cnn", tmp_path / "x", "--epochs", "7")
