@@ -1,4 +1,4 @@
-"""The command line: `sane run`, `report`, `embed`, `search`, `predict`, `zoo …`, and more.
+"""The command line: `sane run`, `report`, `embed`, `search`, `predict`, `sample`, and more.
 
 Everything heavy is imported inside the commands, so `sane --help` answers at once.
 """
@@ -15,6 +15,7 @@ from flows.embed_cli import embed
 from flows.model_cli import app as model_app
 from flows.predict_cli import predict
 from flows.report_cli import report
+from flows.sample_cli import sample
 from flows.search_cli import search
 from flows.tune_cli import tune
 from flows.zoo_cli import app as zoo_app
@@ -67,6 +68,7 @@ app.command()(tune)
 app.command()(embed)
 app.command()(search)
 app.command()(predict)
+app.command()(sample)
 app.command()(analyse)
 app.command()(report)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.embed_cli import embed
-from flows.loading import explained, load_sane
+from flows.loading import Device, explained, load_sane
 
 app = typer.Typer(help="Export, show and use trained SANEs.", no_args_is_help=True)
 app.command(hidden=True)(embed)
@@ -43,6 +43,27 @@ def export(
     size = sum(path.stat().st_size for path in out.iterdir())
     typer.echo(f"Model:  {out}, {size / 1e6:.1f} MB, of {model.uri}")
     typer.echo(f"Use:    sane embed FILE... --model {out}")
+
+
+@app.command()
+def latents(
+    model: Annotated[str, typer.Argument(help="Name of a SANE that ships, or a folder.")],
+    files: Annotated[list[Path], typer.Argument(help="Networks that it was trained on.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not be there yet.")],
+    zoo: Annotated[
+        str | None, typer.Option(help="Which zoo they are of, if they fit several.")
+    ] = None,
+    device: Device = "cpu",
+) -> None:
+    """Write a SANE that knows the mean and deviation of its training latents, as GAUSS needs."""
+    from schemas.errors import UserError
+
+    if out.exists():
+        raise UserError(f"{out} must not be there yet; choose another folder")
+    sane = load_sane(model, device)
+    with explained("latents cannot be measured"):
+        sane.with_latents(files, zoo=zoo).save(out)
+    typer.echo(f"Model:  {out}, latents of {len(files)} networks measured")
 
 
 @app.command()

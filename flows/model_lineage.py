@@ -112,6 +112,7 @@ def sane_of(
         seed=made[0].seed,
         licence=licence,
         metrics=metrics,
+        embeddings=_embeddings_by_zoo(store, model, tokens),
         device=device,
     )
 
@@ -120,6 +121,17 @@ def made_of(store: Store, stage: str, model: Artifact) -> list[tuple[Artifact, M
     """Return what a stage made of a model, the newest last."""
     made = [pair for pair in store.artifacts(stage) if "model" in pair[1].inputs]
     return [pair for pair in made if pair[1].inputs["model"].digest == model.digest]
+
+
+def _embeddings_by_zoo(store: Store, model: Artifact, tokens: list[Artifact]) -> list[Path]:
+    """Return the table of each zoo's embeddings by a model, the newest; none if one is missing."""
+    newest = {
+        made.inputs["tokens"].digest: each for each, made in made_of(store, "embeddings", model)
+    }
+    if not all(each.digest in newest for each in tokens):
+        return []
+    folders = [store.open(newest[each.digest]).folder for each in tokens]
+    return [folder / "embeddings.parquet" for folder in folders]
 
 
 def newest_of_zoo(

@@ -132,6 +132,41 @@ def export(
     typer.echo(f"Copy:  {out}, {size / 1e6:.1f} MB")
 
 
+@app.command()
+def unpack(
+    source: Annotated[str, typer.Argument(help="Name of a zoo, or sample:NAME, which ships.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; must not be there yet.")],
+    runs: Annotated[int | None, typer.Option(min=1, help="Runs to take, the first ones.")] = None,
+    epochs: Annotated[
+        str | None, typer.Option(help="Epochs to take, as 0,1,5; the last one if not given.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Runs of one split: train, validation or test.")
+    ] = None,
+    store: Store = "store",
+) -> None:
+    """Write a zoo's networks as safetensors files, such as prompts for `sane sample`."""
+    from sane_core.samples import sample_zoo
+    from sane_core.zoo.unpack import unpack_zoo
+    from schemas.errors import UserError
+    from tasks.store import Store as ArtifactStore
+    from tasks.zoos import zoo_named
+
+    if out.exists():
+        raise UserError(f"{out} must not be there yet; choose another folder")
+    try:
+        if source.startswith("sample:"):
+            folder = sample_zoo(source.removeprefix("sample:"))
+        else:
+            artifacts = ArtifactStore(store)
+            folder = artifacts.open(zoo_named(artifacts, source).artifact).folder
+        kept = [int(epoch) for epoch in epochs.split(",")] if epochs else []
+        paths = unpack_zoo(folder, out, runs, kept, split)
+    except ValueError as error:
+        raise UserError(f"zoo {source} cannot be unpacked: {error}") from error
+    typer.echo(f"Networks: {len(paths)}, {out}/*.safetensors")
+
+
 @app.command("list")
 def list_zoos(store: Store = "store") -> None:
     """List the zoos of a store and the recipes that can be trained."""

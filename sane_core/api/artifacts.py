@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from sane_core.api.bundle import Bundle, Reference
 from sane_core.api.description import Description, StatisticsRecord, ZooRecord, first_error
+from sane_core.api.moments import of_embeddings, with_moments
 from sane_core.architectures.registry import architecture_named
 from sane_core.pretraining.files import load, read_config
 from sane_core.weights.files import read_layers, read_statistics
@@ -29,6 +30,7 @@ def bundle_of_artifacts(
     seed: int,
     licence: str,
     metrics: Mapping[str, float],
+    embeddings: Sequence[Path] = (),
 ) -> Bundle:
     """Return the bundle of a trained SANE; the arguments are those of `Sane.from_artifacts`.
 
@@ -39,6 +41,11 @@ def bundle_of_artifacts(
         raise ValueError(
             "there must be a folder of tokens per zoo, at least one, got "
             f"{len(tokens)} of tokens and {len(zoos or ())} of zoos"
+        )
+    if embeddings and len(embeddings) != len(tokens):
+        raise ValueError(
+            f"there must be embeddings of each zoo or of none, got {len(embeddings)} of "
+            f"{len(tokens)}"
         )
     shape, config = read_config(model)
     for folder in tokens:
@@ -63,6 +70,12 @@ def bundle_of_artifacts(
         )
     except ValidationError as error:
         raise ValueError(f"a SANE cannot be called or described so: {first_error(error)}") from None
+    moments = {
+        zoo.name: found
+        for zoo, path in zip(description.zoos, embeddings, strict=False)
+        if (found := of_embeddings(path)) is not None
+    }
+    description = with_moments(description, moments)
     return Bundle(description, load(model), tuple(reference for _, reference in known))
 
 

@@ -87,17 +87,25 @@ def write(folder: Path, bundle: Bundle) -> Description:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} must be an empty folder, or not be there; choose another one")
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {name: value.cpu().numpy() for name, value in bundle.model.state_dict().items()}
-    parts = dict(zip(_names(bundle.description), (arrays, *bundle.references), strict=True))
     files = {}
-    for name, entries in parts.items():
-        save_file({k: np.ascontiguousarray(v) for k, v in entries.items()}, folder / name)
+    for name, entries in parts_of(bundle).items():
+        save_file(entries, folder / name)
         data = (folder / name).read_bytes()
         files[name] = FileEntry(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
     described = bundle.description.model_copy(update={"files": files})
     (folder / "README.md").write_text(model_card(described, f'Sane.load("{folder.name}")'))
     (folder / DESCRIPTION).write_text(described.model_dump_json(indent=1) + "\n")
     return described
+
+
+def parts_of(bundle: Bundle) -> dict[str, dict[str, np.ndarray]]:
+    """Return the arrays of every file of a bundle, by its name."""
+    arrays = {name: value.cpu().numpy() for name, value in bundle.model.state_dict().items()}
+    parts = zip(_names(bundle.description), (arrays, *bundle.references), strict=True)
+    return {
+        name: {entry: np.ascontiguousarray(values) for entry, values in entries.items()}
+        for name, entries in parts
+    }
 
 
 def read(folder: Path) -> Bundle:

@@ -56,6 +56,21 @@ class StatisticsRecord(Record):
         return Statistics(self.names, *(np.array(getattr(self, n), np.float64) for n in _NUMBERS))
 
 
+class LatentRecord(Record):
+    """Moments of a zoo's latents over all tokens of networks of its train split, by dimension."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> "LatentRecord":
+        if len(self.mean) != len(self.std) or not np.isfinite((*self.mean, *self.std)).all():
+            raise ValueError("latents must have one finite mean and deviation per dimension")
+        if min(self.std, default=0) < 0:
+            raise ValueError("deviations of latents must be >= 0")
+        return self
+
+
 class ZooRecord(Record):
     """A zoo that a SANE was trained on: its architecture, statistics and reference model."""
 
@@ -69,6 +84,9 @@ class ZooRecord(Record):
     statistics: StatisticsRecord = Field(description="of the train split")
     run: int = Field(ge=0, description="run of the reference model")
     epoch: int = Field(ge=0, description="epoch of the reference model")
+    latents: LatentRecord | None = Field(
+        default=None, description="of the train split; sampling without prompts needs them"
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> "ZooRecord":
@@ -125,6 +143,9 @@ class Description(Record):
         names = [zoo.name for zoo in self.zoos]
         if len(set(names)) != len(names):
             raise ValueError(f"zoos must have different names, got {', '.join(names)}")
+        d_z = self.autoencoder.d_z
+        if any(zoo.latents and len(zoo.latents.mean) != d_z for zoo in self.zoos):
+            raise ValueError(f"moments of latents must be of {d_z} dimensions")
         return self
 
     def latents_per_weight(self, zoo: ZooRecord) -> float:

@@ -34,6 +34,7 @@ class Given:
         parameters: Names of trained entries, where a module says which they are; else none.
         module: The module, if it is one.
         put_back: Entry -> changed float32 array of some entries, to the same kind of thing.
+        sha256: Of the file, if it is one.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Given:
     parameters: tuple[str, ...] = ()
     module: nn.Module | None = None
     put_back: Callable[[Mapping[str, np.ndarray]], Any] = field(default=dict, repr=False)
+    sha256: str = ""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -158,7 +160,8 @@ def _from_file(path: Path) -> Given:
             for name, value in tensors.items()
         }
 
-    return Given(str(path), _float32(contents.tensors), put_back=put_back)
+    arrays = _float32(contents.tensors)
+    return Given(str(path), arrays, sha256=contents.sha256, put_back=put_back)
 
 
 def _named(values: Mapping[str, Any], label: str) -> tuple[dict[str, str], dict[str, np.ndarray]]:

@@ -5,8 +5,8 @@ they stood.
 
 A network of a zoo that the SANE was trained on takes the zoo's reference and statistics. The
 permutation of a run is found at its last epoch there; here each network is aligned on its own. An
-unseen network is aligned to the first that is given and standardized by the statistics of all that
-are given with it, so that its tokens depend on these.
+unseen network is aligned to the first that is given (or to another one, if asked for) and
+standardized by the statistics of all that are given with it, so that its tokens depend on these.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,12 @@ class Prepared:
 
 
 def prepare(
-    models: Sequence[Given], network: Network, bundle: Bundle, align: bool, device: str
+    models: Sequence[Given],
+    network: Network,
+    bundle: Bundle,
+    align: bool,
+    device: str,
+    reference: int = 0,
 ) -> Prepared:
     """Align, standardize and tokenize networks.
 
@@ -61,6 +66,7 @@ def prepare(
         bundle: The SANE that they are for.
         align: Whether units are reordered.
         device: Where they are matched.
+        reference: Which of them unseen networks are aligned to.
 
     Raises:
         ValueError: If the SANE has no positions for so many tokens, or a weight in a layer is not
@@ -68,10 +74,10 @@ def prepare(
     """
     layers, d_t = network.layers, bundle.description.shape.d_t
     positions = positions_of(layers, d_t)
-    _check_positions(network, positions, bundle)
+    check_positions(network, positions, bundle)
     entries = [name for layer in layers for name in layer.entries]
     stacked = {name: np.stack([m.entries[name] for m in models]) for name in network.trained}
-    found = _alignment(stacked, network, bundle, align, device)
+    found = _alignment(stacked, network, bundle, align, device, reference)
     groups = within(network.groups, entries)
     weights = found.apply({k: stacked[k] for k in entries}, np.arange(len(models)), groups)
     statistics = _statistics(weights, network, bundle.description)
@@ -94,11 +100,16 @@ def restore(tokens: np.ndarray, prepared: Prepared) -> dict[str, np.ndarray]:
 
 
 def _alignment(
-    stacked: Mapping[str, np.ndarray], network: Network, bundle: Bundle, align: bool, device: str
+    stacked: Mapping[str, np.ndarray],
+    network: Network,
+    bundle: Bundle,
+    align: bool,
+    device: str,
+    first: int,
 ) -> Alignment:
     """Match raw weights to the reference; only trained entries that it has are looked at."""
     models = range(len(next(iter(stacked.values()))))
-    reference: Reference = {name: values[0] for name, values in stacked.items()}
+    reference: Reference = {name: values[first] for name, values in stacked.items()}
     if network.zoo is not None:
         reference = bundle.references[network.zoo]
     if not align:
@@ -116,7 +127,17 @@ def _statistics(
     return description.zoos[network.zoo].statistics.measured()
 
 
-def _check_positions(network: Network, positions: np.ndarray, bundle: Bundle) -> None:
+def check_positions(network: Network, positions: np.ndarray, bundle: Bundle) -> None:
+    """Refuse a network that the SANE has no positions for.
+
+    Args:
+        network: What tokens are cut from.
+        positions: int64 [N, 3] of these tokens.
+        bundle: The SANE.
+
+    Raises:
+        ValueError: If a position lies beyond the tables, and the SANE refuses those.
+    """
     try:
         bundle.model.check_positions(positions)
     except ValueError as error:

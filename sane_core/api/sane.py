@@ -9,8 +9,9 @@ Networks are modules, state dicts or checkpoint files. Always float32; always in
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -28,6 +29,11 @@ from sane_core.architectures.architecture import Architecture
 from sane_core.weights.symmetry.derive import Inputs
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
+from schemas.config.sample import Bandwidth, Coupling, Method
+
+if TYPE_CHECKING:
+    from sane_core.api.sampled import Sampled
+    from sane_core.api.task import Data
 
 Level = Literal["model", "token"]
 
@@ -77,6 +83,7 @@ class Sane:
         seed: int = 0,
         licence: str = "apache-2.0",
         metrics: Mapping[str, float] | None = None,
+        embeddings: Sequence[Path] = (),
         device: str = "cpu",
     ) -> Self:
         """Put one together from what the stages `tokens` and `model` wrote.
@@ -93,6 +100,8 @@ class Sane:
             seed: Of the run: of the alignment and the views.
             licence: SPDX identifier of the weights' licence.
             metrics: Measured on held-out runs.
+            embeddings: `embeddings.parquet` of the zoos by this model, one each, for the moments
+                of their latents; without them GAUSS cannot be drawn (`with_latents` adds them).
             device: Where the autoencoder runs.
 
         Raises:
@@ -110,6 +119,7 @@ class Sane:
             seed=seed,
             licence=licence,
             metrics=metrics or {},
+            embeddings=embeddings,
         )
         return cls(bundle, device)
 
@@ -280,6 +290,109 @@ class Sane:
         index = Index(catalogue, pooling)
         matches: list[Matches] = index.search(np.atleast_2d(found), k, per_run)
         return matches if found.ndim > 1 else matches[0]
+
+    def sample(
+        self,
+        architecture: str | Architecture | None = None,
+        prompts: Weights | Sequence[Weights] = (),
+        n: int = 10,
+        data: "Data | None" = None,
+        *,
+        candidates: int = 200,
+        method: Method = "sub",
+        coupling: Coupling = "shared_noise",
+        bandwidth: Bandwidth = 0.05,
+        rounds: int = 3,
+        seed: int = 0,
+        conditioning_batches: int = 20,
+        conditioning_batch: int = 128,
+        data_folder: str | Path = "data",
+        zoo: str | None = None,
+        inputs: Inputs | None = None,
+        align: bool = True,
+        baselines: bool = False,
+    ) -> "Sampled":
+        """Sample networks around prompts, or from nothing (Algorithm 3).
+
+        Args:
+            architecture: Of the networks; that of the prompts, or of the SANE's only zoo, if not
+                given.
+            prompts: Networks to draw around, as `embed` takes them, of one architecture.
+            n: Networks to keep.
+            data: What they are to do: an `ImagesConfig`, images to select on, or parts `train`
+                and `validation` by name. Without data n networks are drawn and nothing is
+                selected; batch norms then have their prompt's running statistics.
+            candidates: Networks drawn, in each round.
+            method: `sub`, `boot`, `kde30`, or `gauss`, which needs no prompts.
+            coupling: What the tokens of a sample share: `shared_noise`, `model`, `token`.
+            bandwidth: h, in standard deviations of the training latents; `scott`, or `validation`.
+            rounds: Of boot and gauss.
+            seed: Of every draw.
+            conditioning_batches: Batches that running statistics are measured on.
+            conditioning_batch: Images of such a batch.
+            data_folder: Where the files of an `ImagesConfig` lie.
+            zoo: Whose statistics and reference are taken, where networks fit several zoos.
+            inputs: Examples that modules are traced on, where their shapes are not known.
+            align: Whether prompts are brought into the reference's order.
+            baselines: Whether prompts and noisy prompts are selected the same way as well.
+
+        Raises:
+            ValueError: If something does not fit together; see docs/sampling.md.
+            UserError: If files of the data are missing or damaged.
+        """
+        from sane_core.api.sample import sample_config, sample_networks  # brings training along
+        from sane_core.api.task import task_of
+
+        config = sample_config(
+            n=n,
+            candidates=candidates,
+            method=method,
+            coupling=coupling,
+            bandwidth=bandwidth,
+            rounds=rounds,
+            seed=seed,
+            conditioning_batches=conditioning_batches,
+            conditioning_batch=conditioning_batch,
+        )
+        none = isinstance(prompts, list | tuple) and not prompts
+        given = [] if none else take_all(prompts)[0]
+        task = None if data is None else task_of(data, Path(data_folder), self.description.seed)
+        return sample_networks(
+            self.bundle,
+            given,
+            Said(architecture, zoo, inputs),
+            task,
+            config,
+            align=align,
+            baselines=baselines,
+            device=self.device,
+        )
+
+    def with_latents(
+        self, models: Weights | Sequence[Weights], *, zoo: str | None = None, align: bool = True
+    ) -> Self:
+        """Return the same SANE, knowing the moments of a zoo's latents from networks of it.
+
+        Bandwidths count in their deviation, and GAUSS draws from them.
+
+        Args:
+            models: Networks of one of its zoos, best those that it was trained on.
+            zoo: Which zoo, where they fit several.
+            align: Whether units are brought into the reference's order.
+
+        Raises:
+            ValueError: If a network cannot be used, or they are not all of one zoo.
+        """
+        found = self.latents(models, zoo=zoo, align=align)
+        names = {each.network.zoo for each in found}
+        if len(names) > 1 or None in names:
+            got = ", ".join(sorted(str(name) for name in names))
+            raise ValueError(f"networks must be of one zoo of this SANE, got of {got}")
+        from sane_core.api.moments import measure, with_moments
+
+        moments = measure([each.values for each in found])
+        described = with_moments(self.description, {str(found[0].network.zoo): moments})
+        return type(self)(replace(self.bundle, description=described), self.device)
 
     def reconstruct(
         self,

@@ -62,7 +62,7 @@ def keep_best(
         prompt: int64 [candidates] to keep alongside.
     """
     correct, loss = score(architecture, stack(architecture, weights), validation)
-    finite = np.isfinite(loss) & _finite(weights)
+    finite = np.isfinite(loss) & finite_models(weights)
     accuracy = np.where(finite, correct.mean(1), 0.0)
     best = _ranked(accuracy, np.where(finite, loss, np.inf))[: min(keep, int(finite.sum()))]
     return Samples(
@@ -111,7 +111,7 @@ def _ranked(accuracy: np.ndarray, loss: np.ndarray) -> np.ndarray:
     return np.lexsort((loss, -accuracy))
 
 
-def _finite(weights: Mapping[str, np.ndarray]) -> np.ndarray:
+def finite_models(weights: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return which models are finite in all of their entries, bool [models]."""
     flat = [values.reshape(len(values), -1) for values in weights.values()]
     return np.logical_and.reduce([np.isfinite(values).all(1) for values in flat])

@@ -1,0 +1,221 @@
+"""`sane sample`: checkpoint files to new networks, selected on images (Algorithm 3)."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from glob import glob, has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.loading import Device, explained, load_sane
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sane_core.api.sampled import Sampled
+    from sane_core.api.task import Task
+
+
+class Method(StrEnum):
+    """What latents are drawn from."""
+
+    SUB = "sub"
+    BOOT = "boot"
+    GAUSS = "gauss"
+    KDE30 = "kde30"
+
+
+class Coupling(StrEnum):
+    """What the tokens of a sample share."""
+
+    SHARED_NOISE = "shared_noise"
+    MODEL = "model"
+    TOKEN = "token"
+
+
+class Normalize(StrEnum):
+    """How pixels are scaled."""
+
+    NONE = "none"
+    DATASET = "dataset"
+
+
+def sample(
+    out: Annotated[Path, typer.Option(help="Folder to write; empty, or not there yet.")],
+    more: Annotated[
+        list[str] | None, typer.Argument(help="More prompts: what --prompts *.pt expands to.")
+    ] = None,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option(help="Checkpoints to draw around: a file or a pattern. Repeatable."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="What networks are to do: a dataset's name, npz:PATH or folder:PATH."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--sane", "--model", help="Name of a SANE that ships, or a folder.")
+    ] = "mnist-cnn",
+    n: Annotated[int, typer.Option("-n", help="Networks to keep.")] = 10,
+    candidates: Annotated[int, typer.Option(help="Networks to draw, in each round.")] = 200,
+    method: Annotated[
+        Method,
+        typer.Option(help="Once around prompts, in rounds, without prompts, or the best third."),
+    ] = Method.SUB,
+    coupling: Annotated[
+        Coupling, typer.Option(help="What a sample's tokens share: prompt and noise, prompt, none.")
+    ] = Coupling.SHARED_NOISE,
+    bandwidth: Annotated[
+        str,
+        typer.Option(help="In standard deviations of the training latents; scott; validation."),
+    ] = "0.05",
+    rounds: Annotated[int, typer.Option(help="Rounds of boot and gauss.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
+    architecture: Annotated[
+        str | None, typer.Option(help="Registered name or package.module:factory; else by shapes.")
+    ] = None,
+    zoo: Annotated[
+        str | None, typer.Option(help="Whose statistics they take, if they fit several zoos.")
+    ] = None,
+    validation: Annotated[
+        int, typer.Option(min=1, help="Validation images to select on, at most.")
+    ] = 2000,
+    size: Annotated[int | None, typer.Option(help="Height and width of images.")] = None,
+    grey: Annotated[bool, typer.Option("--grey", help="Bring images to one channel.")] = False,
+    normalize: Annotated[
+        Normalize | None,
+        typer.Option(help="Of images, as in training; a recipe of these networks says it."),
+    ] = None,
+    data_folder: Annotated[Path, typer.Option(help="Folder of the datasets' files.")] = Path(
+        "data"
+    ),
+    device: Device = "cpu",
+) -> None:
+    """Sample new networks around prompts, and select them on images."""
+    from sane_core.api.sampled import check_empty
+
+    with explained("nothing can be sampled"):
+        check_empty(out)
+        files = _expanded([*(prompts or ()), *(more or ())])
+    sane = load_sane(model, device)
+    images = {"size": size, "grey": grey or None, "normalize": normalize}
+    with explained("nothing can be sampled"):
+        task = None
+        if data is not None:
+            named = architecture or _only_architecture(sane.description.zoos)
+            task = _task(data, images, named, data_folder, sane.description.seed, validation)
+        found = sane.sample(
+            architecture,
+            files,
+            n,
+            task,
+            candidates=candidates,
+            method=method.value,
+            coupling=coupling.value,
+            bandwidth=_number(bandwidth),
+            rounds=rounds,
+            seed=seed,
+            zoo=zoo,
+            baselines=task is not None and bool(files),
+        )
+        paths = found.save(out)
+    _print(found)
+    typer.echo(f"Samples: {paths[0]} … {paths[-1].name}, {out / 'samples.json'}")
+
+
+def _expanded(patterns: Sequence[str]) -> list[Path]:
+    """Return files, those that a pattern means by name."""
+    files: list[Path] = []
+    for pattern in patterns:
+        found = sorted(glob(pattern, recursive=True)) if has_magic(pattern) else [pattern]
+        if not found:
+            raise ValueError(f"--prompts must name files, got {pattern}, which fits none")
+        files += map(Path, found)
+    return files
+
+
+def _number(bandwidth: str) -> Any:
+    if bandwidth in ("scott", "validation"):
+        return bandwidth
+    try:
+        return float(bandwidth)
+    except ValueError:
+        raise ValueError(
+            f"bandwidth must be a number, scott or validation, got {bandwidth}"
+        ) from None
+
+
+def _only_architecture(zoos: Sequence[Any]) -> str | None:
+    names = {zoo.architecture for zoo in zoos}
+    return names.pop() if len(names) == 1 else None
+
+
+def _task(
+    data: str,
+    changes: dict[str, Any],
+    architecture: str | None,
+    folder: Path,
+    seed: int,
+    validation: int,
+) -> "Task":
+    """Read the images as a recipe of these networks has them, changed by what is said."""
+    from dataclasses import replace
+
+    from pydantic import ValidationError
+
+    from sane_core.api.sample import sentence_of
+    from sane_core.api.task import task_of
+    from schemas.config.images import ImagesConfig
+    from schemas.config.recipes import RECIPES
+
+    kind, _, path = data.partition(":")
+    if path and Path(path).exists():
+        data = f"{kind}:{Path(path).resolve()}"  # else it counts from the data folder
+    fitting = [
+        recipe.images
+        for recipe in RECIPES.values()
+        if recipe.architecture == architecture and recipe.images.dataset == data
+    ]
+    config = fitting[0].model_dump() if fitting else {"dataset": data}
+    config |= {name: value for name, value in changes.items() if value is not None}
+    try:
+        images = ImagesConfig.model_validate(config)
+    except ValidationError as error:
+        raise ValueError(sentence_of(error)) from None
+    task = task_of(images, folder, seed)
+    return replace(task, validation=task.validation.take(slice(validation)))
+
+
+def _print(found: "Sampled") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    made = found.provenance
+    console = Console()
+    if made.data is None or found.candidate_accuracy is None or found.validation_accuracy is None:
+        console.print(
+            f"{len(found)} networks were drawn and none selected: without --data it is not known "
+            f"how good they are. Not finite: {found.broken}.",
+            soft_wrap=True,
+        )
+        return
+    title = f"Accuracy on {made.data.validation} validation images of {made.data.name}"
+    table = Table("", "networks", "mean", "worst", "best", title=title)
+    rows = {"prompts": found.prompt_accuracy} | dict(found.baselines)
+    rows |= {f"samples ({made.drawing.method})": found.validation_accuracy}
+    rows |= {"all candidates": found.candidate_accuracy}
+    for name, values in rows.items():
+        if values is not None:
+            table.add_row(name, *_cells(values))
+    console.print(table)
+    console.print(
+        f"Kept: the best {len(found)} of {made.drawing.candidates} on these images, on which all "
+        f"numbers are therefore too high; not finite: {found.broken}.",
+        soft_wrap=True,
+    )
+
+
+def _cells(values: "np.ndarray") -> list[str]:
+    numbers = (values.mean(), values.min(), values.max())
+    return [str(len(values)), *(f"{number:.1%}" for number in numbers)]

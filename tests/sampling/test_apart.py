@@ -1,0 +1,27 @@
+"""Validation and test images are told apart by their content."""
+
+import numpy as np
+import pytest
+
+from sane_core.images.apart import check_apart, shared_with
+from sane_core.images.images import Images
+
+
+def of(pixels: np.ndarray, scale: float = 1.0) -> Images:
+    return Images(pixels, np.zeros(len(pixels), np.int64), scale)
+
+
+def test_an_image_in_both_is_found_whatever_its_label_and_place():
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 1, 3, 3), np.uint8)
+    test = Images(pixels[[5, 2]], np.array([7, 8]))
+    assert shared_with(of(pixels), test).tolist() == [False, False, True, False, False, True]
+    with pytest.raises(ValueError, match="but 2 of the 6 validation images of mine are test"):
+        check_apart(of(pixels), test, "mine")
+
+
+def test_images_that_differ_in_one_pixel_are_apart():
+    pixels = np.zeros((2, 1, 3, 3))
+    other = pixels.copy()
+    other[:, 0, 0, 0] = 1e-6
+    check_apart(of(pixels), of(other), "mine")
+    assert shared_with(of(pixels), of(pixels)).all()
