@@ -45,6 +45,8 @@ class Listed:
 
 _PROBE = "sane run deployments/mnist-probes.yaml"
 _GENERATE = "sane run deployments/mnist-generate.yaml"
+_RESNET = "sane run deployments/resnet-generate.yaml"
+_PROBE_RESNET = f"{_RESNET} --set experiments=[probe]"
 _CNNS = {
     "MNIST": "mnist-cnn",
     "SVHN": "svhn-cnn",
@@ -71,7 +73,7 @@ CATALOGUE = (
         "table2",
         "Table 2: properties of ResNet-18s from linear probes (R²)",
         "probe",
-        _PROBE,
+        _PROBE_RESNET,
         "table2",
         recipes=_RESNETS,
     ),
@@ -87,7 +89,7 @@ CATALOGUE = (
         "table4",
         "Table 4: sampled ResNet-18s, fine-tuned on the same task (test accuracy, %)",
         "generate",
-        _GENERATE,
+        _RESNET,
         "table4",
         recipes=_RESNETS,
     ),
@@ -108,7 +110,7 @@ CATALOGUE = (
         "table7",
         "Table 7: halo and batch-norm conditioning in sampling (test accuracy, %)",
         "generate",
-        _GENERATE,
+        _RESNET,
         "table7",
         recipes={"CIFAR-10": "cifar10-resnet18"},
     ),
