@@ -197,7 +197,10 @@ def _of_the_generation(
         "finetuning": generation_figures.finetuning(accuracy),
         "front": front_figure.front(points, fronts.references_of([outcome])),
     }
-    return drawn, pages.of_generation(outcome) | {"novelty": tables.novelty_table(samples)}
+    written = pages.of_generation(outcome) | {"novelty": tables.novelty_table(samples)}
+    if gaps := fronts.gaps_table(points, sources.name):
+        written["front_gaps"] = gaps
+    return drawn, written
 
 
 def _of_the_ablations(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:

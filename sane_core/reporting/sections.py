@@ -193,5 +193,6 @@ SECTIONS = (
             "front": "Test accuracy over the largest error overlap with any training network, a "
             "curve per sampler, with prompts as reference marks."
         },
+        ("front_gaps",),
     ),
 )

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from flows.report_tables import answer
+from sane_core.reporting.beside.fronts import gaps_table
 from sane_core.reporting.canvas import save
 from sane_core.reporting.front_figure import curves_of, front
 from tests.paper_tables.conftest import Made
@@ -87,10 +88,26 @@ def test_seeds_of_several_runs_count_together(made: Made) -> None:
         files = {"front.parquet": points(sane=0.9 + 0.01 * seed, noise=0.8)}
         made.artifact("generation", files, {}, {"tokens": zoo["tokens"]}, seed)
     found = answer("front", made.store.uri)
-    (table,) = found.collected.tables
+    table, gaps = found.collected.tables
     assert table.rows[0][:3] == ("SANE", "0.05", "6")
+    assert gaps.rows[0][3] == "6"
     assert found.figure is not None
     assert "<svg" in found.rendered("html")
+
+
+def test_how_far_a_front_is_above_the_baselines_is_said_with_its_interval() -> None:
+    rows = points(sub=0.9, poor=0.5, noise=0.8, interpolation=0.7)
+    table = gaps_table(rows, "zoo")
+    assert table is not None
+    above, below = table.rows
+    assert above[0] == "SANE"
+    assert above[1].startswith("+10.")
+    assert above[2:4] == ("above", "3")
+    assert below[2] == "below"
+    alone = gaps_table(rows.filter(seed=0), "zoo")
+    assert alone is not None
+    assert alone.rows[0][2] == "one seed decides nothing"
+    assert gaps_table(rows.filter(sampler="sub"), "zoo") is None
 
 
 def test_no_front_is_said(made: Made) -> None:

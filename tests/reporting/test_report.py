@@ -44,7 +44,7 @@ def test_every_figure_and_table_is_drawn(report: Path) -> None:
     of_weights = ["alignment", "tokens"]
     of_probes = ["comparisons", "published", "classes", "intervals", "gate", "choices"]
     of_probes = ["probes", *(f"probe_{name}" for name in [*of_probes, "missing", "transfer"])]
-    of_experiments = [*of_probes, "transfer_missing", "accuracy", "novelty"]
+    of_experiments = [*of_probes, "transfer_missing", "accuracy", "novelty", "front_gaps"]
     of_the_model = ["pretraining", "reconstruction"]
     of_ablations = ["ablation_views", "ablation_inference", "ablation_sizes"]
     parts = [*of_weights, *of_the_model, *of_ablations, *of_experiments]
