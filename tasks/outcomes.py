@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sane_core.reporting.beside.outcome import Outcome, Subject
+from sane_core.reporting.beside.outcome import Outcome, Subject, target_of
 from schemas.errors import DamagedArtifact, SaneError
 from schemas.records import Artifact, Manifest
 from tasks.counterparts import CHECKPOINTS, architecture_of, beside, images_config, name_of_zoo
@@ -138,20 +138,10 @@ def _outcome(store: Store, lineage: Lineage, artifact: Artifact, manifest: Manif
         key=manifest.key,
         seed=manifest.seed,
         configuration=lineage.configuration(manifest),
-        onto=_target(manifest, facts),
+        onto=target_of(manifest.config, facts),
         facts=facts,
         images=lineage.images_of(manifest.inputs.get("images")),
     )
-
-
-def _target(manifest: Manifest, facts: Mapping[str, Any]) -> Subject | None:
-    """Return what networks were sampled for, if that is another task."""
-    target = manifest.config.get("target")
-    if not isinstance(target, dict):
-        return None
-    architecture = facts.get("architecture") or target.get("architecture") or ""
-    dataset = target.get("images", {}).get("dataset", "")
-    return Subject(str(target.get("name", "")), str(architecture), str(dataset))
 
 
 def _named(files: Iterable[str]) -> tuple[str, ...]:

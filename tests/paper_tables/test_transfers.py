@@ -11,6 +11,7 @@ from sane_core.reporting.beside.catalogue import listed
 from sane_core.reporting.beside.collect import collect
 from sane_core.reporting.beside.entries import Entry
 from sane_core.reporting.beside.outcome import Outcome, Subject
+from sane_core.reporting.beside.pages import of_transfer
 from sane_core.reporting.counterpart import Counterpart
 from schemas.config.recipes import RECIPES
 
@@ -130,6 +131,16 @@ def test_a_transfer_is_labelled_by_source_target_prompts_and_length(
 
 def transferred_entries(made: Outcome) -> list[Entry]:
     return transferred.entries(made, "table14")
+
+
+def test_a_page_shows_the_table_of_its_target(transferred: Callable[..., Path]) -> None:
+    facts = {"architecture": "resnet34[classes=100]", "prompts": "target", "prompt_count": 1}
+    config = {"target": {"name": "r34", "prompts": "target", "images": {"dataset": "cifar100"}}}
+    table = of_transfer(transferred(**facts), config, C100)
+    assert table.title.startswith("Table 17")
+    assert table.title.endswith("c to r34")
+    assert [row[0] for row in table.rows][:2] == ["SANE SUB", "from scratch"]
+    assert "from" not in table.columns
 
 
 def test_figure_5_is_one_table_of_all_architectures_and_their_gain(

@@ -63,3 +63,18 @@ class Outcome:
     def has(self, file: str) -> bool:
         """Return whether the stage wrote a file."""
         return (self.folder / file).exists()
+
+
+def target_of(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Subject | None:
+    """Return what networks were sampled for; None if it is the zoo's own task.
+
+    Args:
+        config: Of the stage; a transfer's has a `target`.
+        facts: What the stage wrote in words about it.
+    """
+    target = config.get("target")
+    if not isinstance(target, Mapping):
+        return None
+    architecture = facts.get("architecture") or target.get("architecture") or ""
+    dataset = target.get("images", {}).get("dataset", "")
+    return Subject(str(target.get("name", "")), str(architecture), str(dataset))
