@@ -4,7 +4,7 @@ Decoded weights have none of their own. They are reset and measured in train-mod
 without gradient: the cumulative average over batches. Trained entries are not touched.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 
 from sane_core.architectures.architecture import Architecture
 from sane_core.images.images import Images
-from sane_core.zoo.population.augment import Batches
+from sane_core.zoo.population.augment import Batches, draw_epoch
 from sane_core.zoo.population.cores import on_cores
 from sane_core.zoo.population.initialize import Population
 from sane_core.zoo.population.operations import Pass
@@ -34,12 +34,17 @@ class Conditioning:
         batches: Batches averaged over, >= 1.
         batch: Images of each.
         seed: Draws the images; all networks see the same ones.
+        flip: Mirror half of them, as training did.
+        crop: Zeros around an image, in pixels, before it is cropped to its size again at random,
+            as training did. Running statistics that networks keep are of such images.
     """
 
     images: Images
     batches: int
     batch: int
     seed: int = 0
+    flip: bool = False
+    crop: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what leaves nothing to measure.
@@ -63,6 +68,18 @@ class Conditioning:
         order = np.random.default_rng(self.seed).permutation(len(self.images))
         batches = min(self.batches, len(order) // self.batch)
         return np.split(order[: batches * self.batch], batches)
+
+    def inputs(self, device: torch.device, dtype: torch.dtype) -> list[torch.Tensor]:
+        """Return the network input of every batch, [batch, channels, height, width]."""
+        chosen = self.chosen()
+        shown = self.images.take(np.concatenate(chosen))
+        batches = Batches(shown, device, dtype, self.flip, self.crop)
+        drawn = draw_epoch(len(shown), self.seed, 0, 0, self.crop)
+        taken = [
+            part.to(device)[None].split(self.batch, dim=1)
+            for part in (torch.arange(len(shown)), drawn.flips, drawn.shifts)
+        ]
+        return [batches.take(*part)[0][0] for part in zip(*taken, strict=True)]
 
 
 def has_running_statistics(architecture: Architecture) -> bool:
@@ -99,17 +116,13 @@ def condition(
     way = way or way_to_score(architecture, where.type)
     count = len(next(iter(population.values())))
     dtype = next(values.dtype for values in population.values() if values.is_floating_point())
-    chosen = conditioning.chosen()
-    shown = conditioning.images.take(np.concatenate(chosen))
-    batches = Batches(shown, where, dtype, flip=False, crop=0)
+    inputs = conditioning.inputs(where, dtype)
     momenta = _momenta(architecture)
 
     def measure(work: tuple[slice, Way]) -> Population:
         group, run = work
         mine = {name: values[group].to(where) for name, values in population.items()}
-        parts = batches.pixels.split(conditioning.batch)
-        pixels = (batches.numbers(part) for part in parts)
-        return _measure(architecture, mine, pixels, len(chosen), momenta, run)
+        return _measure(architecture, mine, inputs, momenta, run)
 
     groups = groups_to_run(where, architecture, count, conditioning.batch, way)
     parts = [(group, WAYS[way](architecture)) for group in groups]
@@ -124,8 +137,7 @@ def condition(
 def _measure(
     architecture: Architecture,
     population: Population,
-    pixels: Iterator[torch.Tensor],
-    count: int,
+    inputs: Sequence[torch.Tensor],
     momenta: Mapping[str, float],
     run: Way,
 ) -> Population:
@@ -142,7 +154,7 @@ def _measure(
     }
     counters = [name for name in buffers if name.endswith(COUNTER)]
     models = len(next(iter(weights.values())))
-    for batch in pixels:
+    for batch in inputs:
         fresh = {
             name: torch.zeros_like(values) if name in sums or name in counters else values.clone()
             for name, values in buffers.items()
@@ -150,8 +162,8 @@ def _measure(
         run(Pass(weights, fresh, training=True), batch.expand(models, *batch.shape))
         for name, total in sums.items():
             total += fresh[name].double() / momenta[name.rpartition(".")[0]]
-    found = {name: (total / count).to(buffers[name].dtype) for name, total in sums.items()}
-    return found | {name: torch.full_like(buffers[name], count) for name in counters}
+    found = {name: (total / len(inputs)).to(buffers[name].dtype) for name, total in sums.items()}
+    return found | {name: torch.full_like(buffers[name], len(inputs)) for name in counters}
 
 
 def _momenta(architecture: Architecture) -> dict[str, float]:

@@ -47,6 +47,7 @@ from sane_core.weights.streaming import (
 from sane_core.weights.tokens import detokenize, lengths_of, positions_of
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
+from schemas.config.training import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def open_material(
     config: GenerateConfig,
     embed: EmbedConfig,
     seed: int,
+    recipe: TrainingConfig,
 ) -> Material:
     """Read all that generation starts from.
 
@@ -109,12 +111,13 @@ def open_material(
         config: Prompts and conditioning.
         embed: Chunk sizes.
         seed: The run's seed.
+        recipe: How the zoo's networks were trained: on images flipped and cropped in which way.
 
     Raises:
         ValueError: If there are no prompts, or entries that are in no token are not to be had.
     """
     parts = read_images(sources.images)
-    conditioning = _conditioning(parts["train"], config, seed)
+    conditioning = _conditioning(parts["train"], config, recipe, seed)
     generator = prepare(sources, epochs, parts["validation"], embed, conditioning)
     check_images(generator.architecture, parts)
     examples = _places(sources, [config.prompt_epoch])[: config.prompts]
@@ -260,9 +263,12 @@ def _with_rest(generator: Generator, prompts: Weights) -> Generator:
     return replace(generator, rest=rest)
 
 
-def _conditioning(train: Images, config: GenerateConfig, seed: int) -> Conditioning | None:
+def _conditioning(
+    train: Images, config: GenerateConfig, recipe: TrainingConfig, seed: int
+) -> Conditioning | None:
     if not config.conditioning_batches:
         return None
     batch = min(config.conditioning_batch, len(train))
     drawn = seed_for(seed, "conditioning")
-    return Conditioning(train, config.conditioning_batches, batch, drawn)
+    augmented = (recipe.flip, recipe.crop) if config.conditioning_augmented else (False, 0)
+    return Conditioning(train, config.conditioning_batches, batch, drawn, *augmented)

@@ -67,7 +67,7 @@ def generate_from_zoo(
     Returns:
         Metrics `generation.*` and `front.*`.
     """
-    given = open_material(sources, epochs, config, embed, seed)
+    given = open_material(sources, epochs, config, embed, seed, recipe)
     steps = count()
     counts = counts_of(config, len(given.prompts))
     total = config.seeds * (1 + len(counts)) + points_of(given.decoders, config)

@@ -69,6 +69,11 @@ class GenerateConfig(Record):
         "0 = they stay new",
     )
     conditioning_batch: int = Field(default=128, ge=2, description="images of such a batch")
+    conditioning_augmented: bool = Field(
+        default=True,
+        description="flip and crop these images as the recipe does in training; the running "
+        "statistics that trained networks keep are of such images",
+    )
     ablate: bool = Field(
         default=False,
         description="make networks of the same latents without halo, without batch-norm "

@@ -17,12 +17,14 @@ from sane_core.weights.work import PlainWork
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.preprocess import PreprocessConfig
+from schemas.config.training import TrainingConfig
 from tests.api.stages import CONFIG as AUTOENCODER
 from tests.api.stages import D_T, RESNET, write_zoo
 
 ARCHITECTURE = architecture_named(RESNET)
 EPOCHS = (0, 2)
 EMBED = EmbedConfig(chunk=90, halo=4)
+RECIPE = TrainingConfig(batch=10, epochs=1, optimizer="sgd", learning_rate=0.01, flip=True, crop=1)
 CONFIG = GenerateConfig(
     prompt_epoch=2,
     candidates=4,

@@ -74,6 +74,31 @@ def test_other_images_give_other_statistics(population, images):
     assert not torch.equal(one["bn1.running_mean"], other["bn1.running_mean"])
 
 
+def test_images_are_flipped_and_cropped_as_in_training(population, images):
+    plain, moved = (Conditioning(images, 2, 16, crop=crop) for crop in (0, 2))
+    one, other = (each.inputs(torch.device("cpu"), torch.float32) for each in (plain, moved))
+    for chosen, straight, cropped in zip(plain.chosen(), one, other, strict=True):
+        np.testing.assert_allclose(straight.numpy(), images.numbers(chosen), atol=1e-6)
+        assert (cropped == 0).sum() > (straight == 0).sum()
+        for before, after in zip(straight, cropped, strict=True):
+            shifted = {tuple(part.ravel()) for part in _crops(before.numpy(), 2)}
+            assert tuple(after.numpy().ravel()) in shifted
+    mirrored = Conditioning(images, 2, 16, flip=True).inputs(torch.device("cpu"), torch.float32)
+    pairs = [pair for each in zip(one, mirrored, strict=True) for pair in zip(*each, strict=True)]
+    same = [torch.equal(before, after) for before, after in pairs]
+    turned = [torch.equal(before, after.flip(2)) for before, after in pairs]
+    assert 5 < sum(same) < 27 and sum(same) + sum(turned) == len(pairs)
+    found = [condition(RESNET, population, each)["bn1.running_mean"] for each in (plain, moved)]
+    assert not torch.equal(*found)
+
+
+def _crops(image, crop):
+    padded = np.pad(image, ((0, 0), (crop, crop), (crop, crop)))
+    height, width = image.shape[1:]
+    shifts = range(2 * crop + 1)
+    return [padded[:, i : i + height, j : j + width] for i in shifts for j in shifts]
+
+
 def test_networks_without_running_statistics_stay_as_they_are(images):
     plain = architecture_named("digits-cnn")
     assert not has_running_statistics(plain) and has_running_statistics(RESNET)

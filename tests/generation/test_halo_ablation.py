@@ -11,8 +11,7 @@ from sane_core.generation.halo_ablation import ablate_halo
 from sane_core.generation.material import open_material
 from sane_core.generation.zoo import generate_from_zoo
 from schemas.config.generate import HALO_ROWS
-from schemas.config.training import TrainingConfig
-from tests.generation.resnets import ARCHITECTURE, CONFIG, EMBED, EPOCHS, write_stages
+from tests.generation.resnets import ARCHITECTURE, CONFIG, EMBED, EPOCHS, RECIPE, write_stages
 
 SEED = 0
 EVERY = CONFIG.model_copy(update={"keep": CONFIG.candidates})
@@ -25,7 +24,7 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def decoder(sources):
-    return open_material(sources, EPOCHS, CONFIG, EMBED, SEED).decoders["sane"]
+    return open_material(sources, EPOCHS, CONFIG, EMBED, SEED, RECIPE).decoders["sane"]
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +88,7 @@ def test_what_leaves_nothing_out_is_refused(decoder, changed, message):
 
 def test_the_rows_stand_in_the_tables_and_are_fine_tuned(sources, tmp_path):
     config = CONFIG.model_copy(update={"finetune_epochs": (1,), "finetune_methods": ("naive",)})
-    recipe = TrainingConfig(batch=10, epochs=1, optimizer="sgd", learning_rate=0.01)
-    metrics = generate_from_zoo(sources, recipe, EPOCHS, config, EMBED, SEED, tmp_path)
+    metrics = generate_from_zoo(sources, RECIPE, EPOCHS, config, EMBED, SEED, tmp_path)
     accuracy = pq.read_table(tmp_path / "accuracy.parquet").to_pylist()
     for row in HALO_ROWS:
         found = [each["epoch"] for each in accuracy if each["method"] == row]

@@ -20,6 +20,7 @@ from tests.generation.resnets import (
     CONFIG,
     EMBED,
     EPOCHS,
+    RECIPE,
     noise_images,
     write_stages,
 )
@@ -34,7 +35,7 @@ def sources(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def given(sources):
-    return open_material(sources, EPOCHS, CONFIG, EMBED, 0)
+    return open_material(sources, EPOCHS, CONFIG, EMBED, 0, RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_moments_of_no_models_or_of_unequal_ones_are_refused(lengths):
 
 
 def test_no_more_prompts_are_read_than_are_asked_for(sources, given):
-    few = open_material(sources, EPOCHS, CONFIG.model_copy(update={"prompts": 2}), EMBED, 0)
+    few = open_material(sources, EPOCHS, CONFIG.model_copy(update={"prompts": 2}), EMBED, 0, RECIPE)
     assert len(few.prompts) == 2 and len(given.prompts) == 3
     for name, values in few.prompts.weights.items():
         np.testing.assert_array_equal(values, given.prompts.weights[name][:2])
@@ -109,14 +110,14 @@ def test_no_more_prompts_are_read_than_are_asked_for(sources, given):
 def test_prompts_of_an_epoch_that_was_not_kept_are_refused(sources):
     config = CONFIG.model_copy(update={"prompt_epoch": 7})
     with pytest.raises(ValueError, match=r"checkpoints of epochs \[7\], got none; choose epochs"):
-        open_material(sources, EPOCHS, config, EMBED, 0)
+        open_material(sources, EPOCHS, config, EMBED, 0, RECIPE)
 
 
 def test_images_of_another_size_are_refused(sources, tmp_path):
     write_images(tmp_path, noise_images((3, 9, 9)), "noise", 10, "")
     other = replace(sources, images=tmp_path)
     with pytest.raises(ValueError, match=r"train images must have shape \(3, 8, 8\).*got \(3, 9"):
-        open_material(other, EPOCHS, CONFIG, EMBED, 0)
+        open_material(other, EPOCHS, CONFIG, EMBED, 0, RECIPE)
 
 
 def test_images_of_other_classes_are_refused():
