@@ -10,10 +10,12 @@ from tasks.transfer_learning import TransferLearningStage, transfer_learning
 def transfer_all(
     run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact
 ) -> dict[str, Artifact]:
-    """Transfer to every target; return `transferred_0`, `transferred_1`, … in their order."""
-    done = {}
+    """Transfer to every target of this zoo; return `transferred_0`, … in their order."""
+    done: dict[str, Artifact] = {}
     inputs = {"tokens": zoo.tokens, "model": model, "zoo": zoo.zoo.artifact}
-    for i, target in enumerate(config.transfer.targets):
+    for target in config.transfer.targets:
+        if target.zoos and zoo.name not in target.zoos:
+            continue
         stage = TransferLearningStage(
             target=target,
             embed=config.embed.passes(),
@@ -22,7 +24,7 @@ def transfer_all(
             preprocess=config.preprocess,
         )
         images = run(prepare_images, ImagesStage.of(target.images, config.data))
-        done[f"transferred_{i}"] = run(
+        done[f"transferred_{len(done)}"] = run(
             transfer_learning, stage, images=zoo.zoo.images, target=images, **inputs
         )
     return done

@@ -106,7 +106,13 @@ def prompts_of_zoo(
     if not target.new_head:
         generator = replace(generator, architecture=target.architecture)
     epoch = max(epochs) if config.prompt_epochs is None else config.prompt_epochs
-    examples = _first(read_tokens(tokens, "train", [epoch]), config.prompt_members)
+    try:
+        examples = _first(read_tokens(tokens, "train", [epoch]), config.prompt_members)
+    except ValueError as error:
+        raise ValueError(
+            f"prompt_epochs of target {config.name} must be an epoch of the zoo's tokens, got "
+            f"{epoch} ({error})"
+        ) from error
     weights = networks_of(sources, generator, examples)
     generator = replace(generator, rest=_rest(generator, weights))
     whole = generator.complete(weights, np.arange(len(examples)))

@@ -48,5 +48,6 @@ def targets(accuracy: pl.DataFrame) -> Figure:
         entitle(each, name, "epochs of fine-tuning", "test accuracy" if each is axes[0] else "")
     for empty in axes[len(names) :]:
         empty.set_axis_off()
-    legend_below(figure, axes[0], columns=3)
+    fullest = max(axes, key=lambda each: len(each.get_legend_handles_labels()[0]))
+    legend_below(figure, fullest, columns=3)
     return figure

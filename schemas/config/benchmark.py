@@ -141,6 +141,12 @@ class BenchmarkConfig(Record):
             raise ValueError(
                 "experiment transfer needs something to transfer to: name transfer.targets"
             )
+        names = [zoo.name for zoo in self.zoos]
+        for target in self.transfer.targets:
+            if unknown := sorted(set(target.zoos) - set(names)):
+                raise ValueError(
+                    f"zoos of transfer target {target.name} must be among {names}, got {unknown}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -33,6 +33,9 @@ class TransferTarget(Record):
     """What a zoo's SANE is to make networks for."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="what it is called in tables")
+    zoos: tuple[str, ...] = Field(
+        default=(), description="names of the zoos whose SANE is transferred; all if empty"
+    )
     images: ImagesConfig = Field(description="what the networks see, select on and are tested on")
     architecture: str | None = Field(
         default=None,
@@ -151,6 +154,8 @@ class TransferConfig(Record):
 def may_meet_new_positions(benchmark: Mapping[str, object]) -> bool:
     """Return whether a benchmark transfers to another architecture, as its file says it."""
     transfer, experiments = benchmark.get("transfer"), benchmark.get("experiments")
+    if isinstance(transfer, Record):
+        transfer = transfer.model_dump(mode="json")
     if not isinstance(transfer, Mapping) or not isinstance(experiments, list | tuple):
         return False
     targets = transfer.get("targets")
