@@ -10,8 +10,9 @@ import numpy as np
 
 from sane_core.generation.baselines import with_matched_noise
 from sane_core.generation.candidates import Samples, Weights, keep_best
+from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.generator import Generator
-from sane_core.generation.sample import bootstrap, subsample
+from sane_core.generation.sample import Sampler, sample
 from sane_core.generation.transfer_prompts import Prompted
 from sane_core.seeding import rng_for
 from sane_core.zoo.population.initialize import initialize
@@ -59,71 +60,35 @@ def draw(given: Prompted, methods: Sequence[TransferMethod], seed: int) -> dict[
 
 
 def _sub(given: Prompted, rng: np.random.Generator) -> Samples:
-    config = given.target.config
-    return subsample(
-        given.generator,
-        given.prompts.latents,
-        config.candidates,
-        config.keep,
-        config.bandwidth,
-        rng,
-    )
+    return _sampled(given, "shared_noise", 1, rng)
 
 
 def _kde30(given: Prompted, rng: np.random.Generator) -> Samples:
-    config = given.target.config
-    ranked = np.argsort(-given.prompts.validation_accuracy, kind="stable")
-    best = ranked[: max(1, round(0.3 * len(ranked)))]
-    return subsample(
-        given.generator,
-        given.prompts.latents[best],
-        config.candidates,
-        config.keep,
-        config.bandwidth,
-        rng,
-        best,
-    )
+    return _sampled(given, "kde30", 1, rng)
 
 
 def _boot(given: Prompted, rng: np.random.Generator) -> Samples:
+    return _sampled(given, "shared_noise", given.target.config.bootstrap_rounds, rng)
+
+
+def _sampled(given: Prompted, distribution: str, rounds: int, rng: np.random.Generator) -> Samples:
     config = given.target.config
-    return bootstrap(
-        given.generator,
-        given.prompts.latents,
-        config.candidates,
-        config.keep,
-        config.bandwidth,
-        config.bootstrap_rounds,
-        rng,
-    )
+    sampler = Sampler(distribution, config.bandwidth, rounds, config.bandwidth)
+    return sample(given.generator, given.latents, sampler, config.candidates, config.keep, rng)
 
 
 def _noise(given: Prompted, rng: np.random.Generator) -> Samples:
     """Put noise on prompts, as far away per layer as SUB candidates are, and select likewise."""
-    config = given.target.config
-    everything = subsample(
-        given.generator,
-        given.prompts.latents,
-        config.candidates,
-        config.candidates,
-        config.bandwidth,
-        rng,
-    )
+    config, generator = given.target.config, given.generator
+    drawn = DISTRIBUTIONS["shared_noise"](given.latents, config.candidates, config.bandwidth, rng)
     noisy = with_matched_noise(
         given.prompts.weights,
-        everything.weights,
-        everything.prompt,
-        given.generator.layers,
+        generator.decode(drawn.latents),
+        drawn.prompt,
+        generator.layers,
         rng,
     )
-    whole = given.generator.complete(noisy, everything.prompt)
-    return keep_best(
-        given.generator.architecture,
-        whole,
-        given.generator.validation,
-        config.keep,
-        prompt=everything.prompt,
-    )
+    return generator.select(noisy, drawn.prompt, config.keep)
 
 
 def _prompts(given: Prompted, rng: np.random.Generator) -> Samples:
@@ -134,14 +99,14 @@ def _prompts(given: Prompted, rng: np.random.Generator) -> Samples:
 
 def _reconstruction(given: Prompted, rng: np.random.Generator) -> Samples:
     order = _in_random_order(given, rng)
-    decoded = given.generator.decode(given.prompts.latents[order])
+    decoded = given.generator.decode(given.latents.latents[order])
     return _as_they_are(given.generator, given.generator.complete(decoded, order), order)
 
 
 def _prompts_selected(given: Prompted, rng: np.random.Generator) -> Samples:
     del rng
     weights = given.prompts.weights
-    numbers = np.arange(len(given.prompts.latents))
+    numbers = np.arange(len(given.prompts))
     keep = given.target.config.keep
     return keep_best(
         given.generator.architecture, weights, given.generator.validation, keep, prompt=numbers
@@ -149,7 +114,7 @@ def _prompts_selected(given: Prompted, rng: np.random.Generator) -> Samples:
 
 
 def _in_random_order(given: Prompted, rng: np.random.Generator) -> np.ndarray:
-    return rng.permutation(len(given.prompts.latents))[: given.target.config.keep]
+    return rng.permutation(len(given.prompts))[: given.target.config.keep]
 
 
 def _as_they_are(generator: Generator, weights: Weights, prompt: np.ndarray) -> Samples:

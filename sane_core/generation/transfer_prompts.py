@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sane_core.generation.candidates import Samples, Weights, keep_best
-from sane_core.generation.compare import Prompts, embed_prompts
+from sane_core.generation.compare import Prompts, embed_prompts, score_prompts
+from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.generator import Generator
 from sane_core.generation.material import Sources, networks_of, prepare
 from sane_core.generation.transfer_frame import PromptFrame, frame_of_prompts, in_frame
@@ -42,6 +43,7 @@ class Prompted:
         target: What networks are made for.
         generator: Embeds, decodes, and selects; on the zoo's own images where heads are new.
         prompts: In the generator's frame.
+        latents: The same as SANE sees them.
         finisher: Completes networks on the target's images; None where the generator did that.
         head: Entries that are drawn anew; empty where the head is kept.
         frame: Of the prompts' own; None in the zoo's.
@@ -50,6 +52,7 @@ class Prompted:
     target: Target
     generator: Generator
     prompts: Prompts
+    latents: PromptLatents
     finisher: Generator | None = None
     head: tuple[str, ...] = ()
     frame: PromptFrame | None = None
@@ -115,11 +118,12 @@ def prompts_of_zoo(
         ) from error
     weights = networks_of(sources, generator, examples)
     generator = replace(generator, rest=_rest(generator, weights))
-    whole = generator.complete(weights, np.arange(len(examples)))
+    prompts = score_prompts(generator, generator.complete(weights, np.arange(len(examples))))
     return Prompted(
         target,
         generator,
-        embed_prompts(generator, whole),
+        prompts,
+        embed_prompts(generator, prompts),
         replace(
             generator, architecture=target.architecture, conditioning=target.conditioning(seed)
         ),
@@ -169,7 +173,8 @@ def prompts_of_target(
         lengths=lengths_of(layers, base.model.shape.d_t),
     )
     generator = replace(generator, rest=_rest(generator, weights))
-    return Prompted(target, generator, embed_prompts(generator, weights), frame=frame)
+    prompts = score_prompts(generator, weights)
+    return Prompted(target, generator, prompts, embed_prompts(generator, prompts), frame=frame)
 
 
 def train_prompts(
