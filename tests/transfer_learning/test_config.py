@@ -1,10 +1,14 @@
 """Configurations of a transfer: what they stand for, and what they refuse."""
 
+from pathlib import Path
+
 import pytest
 
+from flows.configuration import load_configuration
 from schemas.config.benchmark import BenchmarkConfig
 from schemas.config.transfer import TransferTarget
 
+DEPLOYMENTS = Path(__file__).resolve().parents[2] / "deployments"
 TARGET = {"name": "task", "images": {"dataset": "digits"}}
 
 
@@ -63,3 +67,10 @@ def test_a_transfer_needs_targets_of_different_names():
         BenchmarkConfig.model_validate({"experiments": ["transfer"]})
     with pytest.raises(ValueError, match="must have names of their own"):
         BenchmarkConfig.model_validate({"transfer": {"targets": [TARGET, TARGET]}})
+
+
+@pytest.mark.parametrize("name", ["digits-mnist", "mnist-cifar", "resnet", "figure5"])
+def test_every_transfer_of_the_paper_can_be_run(name):
+    config = load_configuration(DEPLOYMENTS / f"transfer-{name}.yaml")
+    others = any(target.prompts == "target" for target in config.transfer.targets)
+    assert config.pretrain.autoencoder.positions == ("sinusoidal" if others else "learned")
