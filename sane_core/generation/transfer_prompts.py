@@ -22,9 +22,9 @@ from sane_core.generation.transfer_target import (
 )
 from sane_core.images.files import read_images
 from sane_core.images.overlap import refuse_overlap
-from sane_core.weights.files import TokenSet, read_tokens
 from sane_core.weights.frame import read_frame
 from sane_core.weights.layers import Layer, layers_of_architecture
+from sane_core.weights.streaming import places_of, read_places
 from sane_core.weights.tokens import lengths_of
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
@@ -94,14 +94,13 @@ def prompts_of_zoo(
         ValueError: If there are no such checkpoints, or the zoo's validation images are the
             target's test images.
     """
-    config, tokens = target.config, sources.tokens / "tokens"
-    training = read_tokens(tokens, "train", epochs)
+    config = target.config
     of_zoo = read_images(sources.images)
     images = of_zoo if target.new_head else target.images
     refuse_overlap(images["validation"], target.images["test"])
     generator = prepare(
         sources,
-        training,
+        epochs,
         images["validation"],
         embed,
         conditioning_on(images["train"], config, seed),
@@ -109,13 +108,14 @@ def prompts_of_zoo(
     if not target.new_head:
         generator = replace(generator, architecture=target.architecture)
     epoch = max(epochs) if config.prompt_epochs is None else config.prompt_epochs
-    try:
-        examples = _first(read_tokens(tokens, "train", [epoch]), config.prompt_members)
-    except ValueError as error:
+    places = places_of(sources.tokens / "checkpoints.parquet", "train", [epoch])
+    if not places:
         raise ValueError(
             f"prompt_epochs of target {config.name} must be an epoch of the zoo's tokens, got "
-            f"{epoch} ({error})"
-        ) from error
+            f"{epoch}"
+        )
+    chosen = places[: config.prompt_members]
+    examples = read_places(sources.tokens / "tokens", "train", chosen, generator.layers)
     weights = networks_of(sources, generator, examples)
     generator = replace(generator, rest=_rest(generator, weights))
     prompts = score_prompts(generator, generator.complete(weights, np.arange(len(examples))))
@@ -141,7 +141,7 @@ def prompts_of_target(
     seed: int,
     on_epoch: Callable[[], None] | None = None,
 ) -> Prompted:
-    """Train prompts of the target and measure their frame (SANE-FACTS: from prompts alone).
+    """Train prompts of the target and measure their frame from them alone.
 
     Args:
         sources: Folders of the zoo's stages.
@@ -156,9 +156,8 @@ def prompts_of_target(
     Raises:
         ValueError: If the target has positions that the autoencoder does not know.
     """
-    training = read_tokens(sources.tokens / "tokens", "train", epochs)
     validation = target.images["validation"]
-    base = prepare(sources, training, validation, embed, target.conditioning(seed))
+    base = prepare(sources, epochs, validation, embed, target.conditioning(seed))
     layers = layers_of_architecture(target.architecture, preprocess.batch_norm)
     positions = require_known_positions(base.model, target, layers)
     trained = train_prompts(target, recipe, seed, on_epoch)
@@ -233,9 +232,3 @@ def _rest(generator: Generator, prompts: Weights) -> Weights:
     cut = {name for layer in generator.layers for name in layer.entries}
     left = generator.architecture.shapes().keys() - cut
     return {name: values for name, values in prompts.items() if name in left}
-
-
-def _first(tokens: TokenSet, count: int | None) -> TokenSet:
-    return replace(
-        tokens, values=tokens.values[:count], runs=tokens.runs[:count], epochs=tokens.epochs[:count]
-    )

@@ -1,6 +1,8 @@
 """A zoo of six digit CNNs with an untrained SANE: laws need no training."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sane_core.pretraining.autoencoder import AutoencoderShape, build
@@ -28,6 +30,17 @@ def folders(tmp_path_factory) -> Folders:
         np.full(6, 3),
     )
     write_tokens(root / "tokens/tokens/split=train/part.parquet", tokens)
+    rows = [
+        {
+            "split": "train",
+            "run": run,
+            "epoch": 3,
+            "first_token": 48 * run,
+            "last_token": 48 * run + 47,
+        }
+        for run in range(6)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), root / "tokens/checkpoints.parquet")
     put(root / "zoo-images", parts(seed=1))
     put(root / "other", parts(seed=2))
     put(root / "fewer-classes", parts(seed=3, classes=4))
