@@ -52,11 +52,12 @@ def compile_zoo(run: Run, config: BenchmarkConfig, source: ZooSource) -> Compile
         UserError: If the zoo cannot be had, or lacks what an experiment needs.
     """
     zoo = make_zoo(run, config, source)
-    if "generate" in config.experiments and (zoo.images is None or zoo.training is None):
+    asked = [name for name in ("generate", "transfer") if name in config.experiments]
+    if asked and (zoo.images is None or zoo.training is None):
         raise UserError(
-            f"experiment generate needs the images and the recipe of zoo {source.name}, which was "
-            "trained elsewhere; name a recipe (trained_like), give images and training, or leave "
-            "generate out of experiments"
+            f"experiment {asked[0]} needs the images and the recipe of zoo {source.name}, which "
+            "was trained elsewhere; name a recipe (trained_like), give images and training, or "
+            f"leave {' and '.join(asked)} out of experiments"
         )
     return cut(run, source.name, zoo, config.preprocess, config.windows)
 

@@ -7,6 +7,7 @@ from flows.ablate import ablate
 from flows.algorithm import Compiled, Run, evaluate_on
 from flows.analyse import analyse_one
 from flows.baseline import Baseline, train_baseline
+from flows.transfer_learning import transfer_all
 from sane_core.embedding.embed import whole_models
 from schemas.config.benchmark import BenchmarkConfig
 from schemas.config.sharpen import DECODERS
@@ -38,6 +39,8 @@ def experiment(
         done |= _probe(run, config, zoo, model, baseline, others)
     if "generate" in config.experiments and zoo.zoo.images and zoo.zoo.training:
         done["generation"] = _generate(run, config, zoo, model, baseline)
+    if "transfer" in config.experiments and zoo.zoo.images and zoo.zoo.training:
+        done |= transfer_all(run, config, zoo, model)
     if "ablate" in config.experiments:
         done["ablation"] = ablate(run, config, zoo, model)
     if "analyse" in config.experiments:

@@ -36,6 +36,7 @@ LOGGED = (
     "transfer",
     "sharpen",
     "generation",
+    "transfer_learning",
     "ablation",
     "analysis",
     "analysis_together",

@@ -45,6 +45,7 @@ def report(
         ablation=folders.get("ablation"),
         analysis=folders.get("analysis"),
         transfer=folders.get("transfer"),
+        transferred=[folders[name] for name in folders if name.startswith("transferred_")],
         beside=beside(zoo.folder, zoo.manifest, _images(zoo)),
         name=name_of_zoo(zoo.manifest),
         generated=generation.manifest.config if generation else {},

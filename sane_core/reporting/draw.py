@@ -3,7 +3,8 @@
 Only data go in, no times and no links, so that equal artifacts give an equal report, byte for byte.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from sane_core.reporting import (
     pretraining_tables,
     probe_tables,
     tables,
+    transfer_figures,
+    transfer_tables,
     weights_figures,
     weights_tables,
 )
@@ -50,6 +53,7 @@ class ReportSources:
         ablation: Folder of the ablation stage.
         analysis: Folder of the analysis stage.
         transfer: Folder of the transfer stage.
+        transferred: Folders of the transfer_learning stage, one per target.
         beside: The published zoo to read all of it beside.
         name: Of the zoo.
         generated: Configuration of the generate stage.
@@ -68,6 +72,7 @@ class ReportSources:
     ablation: Path | None = None
     analysis: Path | None = None
     transfer: Path | None = None
+    transferred: Sequence[Path] = ()
     beside: Counterpart = STAND_IN
     name: str = "zoo"
     generated: Mapping[str, Any] = field(default_factory=dict)
@@ -97,6 +102,8 @@ def draw_report(sources: ReportSources, folder: Path) -> None:
         parts.append(_of_the_transfer(sources.transfer))
     if sources.generation:
         parts.append(_of_the_generation(sources.generation, sources))
+    if sources.transferred:
+        parts.append(_of_the_targets(sources.transferred))
     drawn = {name: figure for figures_of, _ in parts for name, figure in figures_of.items()}
     written = {name: table for _, tables_of in parts for name, table in tables_of.items()}
     write_drawn(folder, drawn, written)
@@ -201,6 +208,18 @@ def _of_the_generation(
     if gaps := fronts.gaps_table(points, sources.name):
         written["front_gaps"] = gaps
     return drawn, written
+
+
+def _of_the_targets(folders: Sequence[Path]) -> tuple[dict[str, Figure], dict[str, Table]]:
+    accuracy = [pl.read_parquet(folder / "accuracy.parquet") for folder in folders]
+    written = {}
+    for folder, rows in zip(folders, accuracy, strict=True):
+        facts = json.loads((folder / "target.json").read_text(encoding="utf-8"))
+        ensembles = pl.read_parquet(folder / "ensembles.parquet")
+        samples = pl.read_parquet(folder / "samples.parquet")
+        table = transfer_tables.target_table(facts, rows, ensembles, samples)
+        written[f"transferred:{facts['target']}"] = table
+    return {"transferred": transfer_figures.targets(pl.concat(accuracy))}, written
 
 
 def _of_the_ablations(folder: Path) -> tuple[dict[str, Figure], dict[str, Table]]:

@@ -118,7 +118,12 @@ def _part(zoo: ZooReport, section: Section, tables: Mapping[str, Table]) -> Part
         for name, path in drawn.items()
         if path.exists()
     ]
-    shown = [tables[name] for name in section.tables if name in tables]
+    shown = [
+        table
+        for name in section.tables
+        for key, table in tables.items()
+        if key == name or key.startswith(f"{name}:")
+    ]
     return Part(f"{zoo.name}-{section.anchor}", section, tuple(pictures), tuple(shown))
 
 

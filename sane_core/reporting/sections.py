@@ -12,7 +12,7 @@ class Section:
         title: Its heading, with the place in the paper.
         reading: How to read what follows.
         figures: Names of figures and what they show, for those who cannot see them.
-        tables: Names of tables.
+        tables: Names of tables; a name stands for every table `name:…` as well.
     """
 
     anchor: str
@@ -181,6 +181,20 @@ SECTIONS = (
             "zero-shot on, in full and enlarged at the upper end."
         },
         ("accuracy", "table7", "ensembles", "novelty"),
+    ),
+    Section(
+        "transfer",
+        "Transfer to other images and architectures (§5.2)",
+        "Networks that SANE samples for a target are fine-tuned beside networks from scratch, the "
+        "prompt examples themselves and noise on their weights of the same size; the i-th network "
+        "of every start sees the same batches. Where prompts were trained here, they are ahead of "
+        "a network from scratch by their own epochs. A sampler has to be better than prompts and "
+        "noise to be worth its training.",
+        {
+            "transferred": "Test accuracy over epochs of fine-tuning, a panel per target, a curve "
+            "per start, with a band of one standard deviation over networks."
+        },
+        ("transferred",),
     ),
     Section(
         "front",

@@ -17,6 +17,7 @@ from schemas.config.probe import ProbeConfig
 from schemas.config.recipes import with_recipe
 from schemas.config.runner import RunnerConfig
 from schemas.config.sharpen import SharpenConfig
+from schemas.config.transfer import TransferConfig, may_meet_new_positions
 from schemas.config.windows import WindowsConfig
 from schemas.config.zoo import ZooConfig
 from schemas.records import Record
@@ -78,7 +79,7 @@ class BenchmarkConfig(Record):
     together: bool = Field(
         default=False, description="train one autoencoder on all zoos, which have one token size"
     )
-    experiments: tuple[Literal["probe", "generate", "ablate", "analyse"], ...] = Field(
+    experiments: tuple[Literal["probe", "generate", "transfer", "ablate", "analyse"], ...] = Field(
         default=("probe", "generate")
     )
     global_baseline: bool = Field(
@@ -94,6 +95,7 @@ class BenchmarkConfig(Record):
     probe: ProbeConfig = ProbeConfig()
     sharpen: SharpenConfig = SharpenConfig()
     generate: GenerateConfig = GenerateConfig()
+    transfer: TransferConfig = TransferConfig()
     ablate: AblateConfig = AblateConfig()
     analyse: AnalyseConfig = AnalyseConfig()
     data: str = Field(default="data", description="folder of the image datasets' files")
@@ -124,6 +126,28 @@ class BenchmarkConfig(Record):
         if not isinstance(zoos, list | tuple) or len(zoos) < 2:
             return values
         return with_below(values, {"pretrain": {"autoencoder": {"positions": "sinusoidal"}}})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_positions_of_targets(cls, values: object) -> object:
+        """Let a SANE that meets other architectures have sines for positions, likewise."""
+        if not isinstance(values, Mapping) or not may_meet_new_positions(values):
+            return values
+        return with_below(values, {"pretrain": {"autoencoder": {"positions": "sinusoidal"}}})
+
+    @model_validator(mode="after")
+    def _transfer_to_something(self) -> "BenchmarkConfig":
+        if "transfer" in self.experiments and not self.transfer.targets:
+            raise ValueError(
+                "experiment transfer needs something to transfer to: name transfer.targets"
+            )
+        names = [zoo.name for zoo in self.zoos]
+        for target in self.transfer.targets:
+            if unknown := sorted(set(target.zoos) - set(names)):
+                raise ValueError(
+                    f"zoos of transfer target {target.name} must be among {names}, got {unknown}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _train_together(self) -> "BenchmarkConfig":

@@ -47,6 +47,9 @@ _PROBE = "sane run deployments/mnist-probes.yaml"
 _GENERATE = "sane run deployments/mnist-generate.yaml"
 _RESNET = "sane run deployments/resnet-generate.yaml"
 _PROBE_RESNET = f"{_RESNET} --set experiments=[probe]"
+_TRANSFER_CNN = "sane run deployments/transfer-digits-mnist.yaml"
+_TRANSFER_RESNET = "sane run deployments/transfer-resnet.yaml"
+_TRANSFER_WIDELY = "sane run deployments/transfer-figure5.yaml"
 _CNNS = {
     "MNIST": "mnist-cnn",
     "SVHN": "svhn-cnn",
@@ -97,7 +100,7 @@ CATALOGUE = (
         "table5",
         "Table 5: ResNet-18s sampled for a new task from a few prompts (test accuracy, %)",
         "transfer",
-        _GENERATE,
+        _TRANSFER_RESNET,
         "table5",
     ),
     Listed(
@@ -143,42 +146,42 @@ CATALOGUE = (
         "table13",
         "Table 13: sampled CNNs on a new task (test accuracy, %)",
         "transfer",
-        _GENERATE,
+        _TRANSFER_CNN,
         "table13",
     ),
     Listed(
         "table14",
         "Table 14: sampled ResNet-18s on a new task (test accuracy, %)",
         "transfer",
-        _GENERATE,
+        _TRANSFER_RESNET,
         "table14",
     ),
     Listed(
         "table15",
         "Table 15: a larger architecture sampled, three prompts (test accuracy, %)",
         "transfer",
-        _GENERATE,
+        _TRANSFER_RESNET,
         "table15",
     ),
     Listed(
         "table16",
         "Table 16: a larger architecture on a new task sampled, three prompts (test accuracy, %)",
         "transfer",
-        _GENERATE,
+        _TRANSFER_RESNET,
         "table16",
     ),
     Listed(
         "table17",
         "Table 17: a larger architecture sampled, a single prompt (test accuracy, %)",
         "transfer",
-        _GENERATE,
+        _TRANSFER_RESNET,
         "table17",
     ),
     Listed(
         "figure5",
         "Figure 5: several architectures sampled for a new task (test accuracy, %)",
         "transfer",
-        _GENERATE,
+        _TRANSFER_WIDELY,
     ),
     Listed(
         "figure6",

@@ -1,0 +1,30 @@
+"""The experiment `transfer`: every target of a zoo's SANE as a stage of its own (paper §5.2)."""
+
+from flows.algorithm import Compiled, Run
+from schemas.config.benchmark import BenchmarkConfig
+from schemas.records import Artifact
+from tasks.images import ImagesStage, prepare_images
+from tasks.transfer_learning import TransferLearningStage, transfer_learning
+
+
+def transfer_all(
+    run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact
+) -> dict[str, Artifact]:
+    """Transfer to every target of this zoo; return `transferred_0`, … in their order."""
+    done: dict[str, Artifact] = {}
+    inputs = {"tokens": zoo.tokens, "model": model, "zoo": zoo.zoo.artifact}
+    for target in config.transfer.targets:
+        if target.zoos and zoo.name not in target.zoos:
+            continue
+        stage = TransferLearningStage(
+            target=target,
+            embed=config.embed.passes(),
+            recipe=target.training or zoo.zoo.training,
+            epochs=zoo.epochs,
+            preprocess=config.preprocess,
+        )
+        images = run(prepare_images, ImagesStage.of(target.images, config.data))
+        done[f"transferred_{len(done)}"] = run(
+            transfer_learning, stage, images=zoo.zoo.images, target=images, **inputs
+        )
+    return done

@@ -1,0 +1,135 @@
+"""What is fine-tuned on a target, method by method: samples, and all they are compared with.
+
+Samples are selected as `Prompted` says, never on test images. What is drawn has the method's name
+in its seed, so that a further method changes no other.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sane_core.generation.baselines import with_matched_noise
+from sane_core.generation.candidates import Samples, Weights, keep_best
+from sane_core.generation.distributions.registry import DISTRIBUTIONS
+from sane_core.generation.generator import Generator
+from sane_core.generation.sample import Sampler, sample
+from sane_core.generation.transfer_prompts import Prompted
+from sane_core.seeding import rng_for
+from sane_core.zoo.population.initialize import initialize
+from sane_core.zoo.population.members import members_of
+from schemas.config.training import TrainingConfig
+from schemas.config.transfer import TransferMethod
+
+SCRATCH = "scratch"
+
+
+def fresh_networks(given: Prompted, recipe: TrainingConfig, seed: int) -> Weights:
+    """Draw networks of the target from scratch; new heads are theirs, too.
+
+    Args:
+        given: The target, and how many networks.
+        recipe: How they start.
+        seed: The run's seed.
+
+    Returns:
+        Entry -> float32 [keep, ...], buffers too.
+    """
+    runs = [-1 - i for i in range(given.target.config.keep)]
+    architecture = given.target.architecture
+    start = initialize(architecture, members_of(recipe, runs, seed), seed, recipe.initial_bias)
+    return {name: values.numpy() for name, values in start.items()}
+
+
+def draw(given: Prompted, methods: Sequence[TransferMethod], seed: int) -> dict[str, Samples]:
+    """Draw the networks of every method but scratch, in the generator's frame.
+
+    Args:
+        given: Prompts and generator.
+        methods: What is asked for.
+        seed: The run's seed.
+
+    Returns:
+        Method -> at most `keep` networks; prompts and their reconstructions in random order, all
+        others the best first.
+    """
+    return {
+        method: _METHODS[method](given, rng_for(seed, "transfer", given.target.config.name, method))
+        for method in methods
+        if method != SCRATCH
+    }
+
+
+def _sub(given: Prompted, rng: np.random.Generator) -> Samples:
+    return _sampled(given, "shared_noise", 1, rng)
+
+
+def _kde30(given: Prompted, rng: np.random.Generator) -> Samples:
+    return _sampled(given, "kde30", 1, rng)
+
+
+def _boot(given: Prompted, rng: np.random.Generator) -> Samples:
+    return _sampled(given, "shared_noise", given.target.config.bootstrap_rounds, rng)
+
+
+def _sampled(given: Prompted, distribution: str, rounds: int, rng: np.random.Generator) -> Samples:
+    config = given.target.config
+    sampler = Sampler(distribution, config.bandwidth, rounds, config.bandwidth)
+    return sample(given.generator, given.latents, sampler, config.candidates, config.keep, rng)
+
+
+def _noise(given: Prompted, rng: np.random.Generator) -> Samples:
+    """Put noise on prompts, as far away per layer as SUB candidates are, and select likewise."""
+    config, generator = given.target.config, given.generator
+    drawn = DISTRIBUTIONS["shared_noise"](given.latents, config.candidates, config.bandwidth, rng)
+    noisy = with_matched_noise(
+        given.prompts.weights,
+        generator.decode(drawn.latents),
+        drawn.prompt,
+        generator.layers,
+        rng,
+    )
+    return generator.select(noisy, drawn.prompt, config.keep)
+
+
+def _prompts(given: Prompted, rng: np.random.Generator) -> Samples:
+    order = _in_random_order(given, rng)
+    chosen = {name: values[order] for name, values in given.prompts.weights.items()}
+    return _as_they_are(given.generator, chosen, order)
+
+
+def _reconstruction(given: Prompted, rng: np.random.Generator) -> Samples:
+    order = _in_random_order(given, rng)
+    decoded = given.generator.decode(given.latents.latents[order])
+    return _as_they_are(given.generator, given.generator.complete(decoded, order), order)
+
+
+def _prompts_selected(given: Prompted, rng: np.random.Generator) -> Samples:
+    del rng
+    weights = given.prompts.weights
+    numbers = np.arange(len(given.prompts))
+    keep = given.target.config.keep
+    return keep_best(
+        given.generator.architecture, weights, given.generator.validation, keep, prompt=numbers
+    )
+
+
+def _in_random_order(given: Prompted, rng: np.random.Generator) -> np.ndarray:
+    return rng.permutation(len(given.prompts))[: given.target.config.keep]
+
+
+def _as_they_are(generator: Generator, weights: Weights, prompt: np.ndarray) -> Samples:
+    """Keep all of these networks, in their order."""
+    scored = keep_best(generator.architecture, weights, generator.validation, len(prompt))
+    accuracy, loss = scored.candidate_accuracy, np.full(len(prompt), np.nan)
+    return Samples(weights, scored.latents, prompt, accuracy, loss, accuracy, scored.broken)
+
+
+_METHODS: dict[str, Callable[[Prompted, np.random.Generator], Samples]] = {
+    "sub": _sub,
+    "kde30": _kde30,
+    "boot": _boot,
+    "noise": _noise,
+    "prompts": _prompts,
+    "prompts_selected": _prompts_selected,
+    "reconstruction": _reconstruction,
+}

@@ -1,0 +1,59 @@
+"""Every target of a zoo is a stage of its own, on its own images."""
+
+from flows.algorithm import Compiled
+from flows.made_zoo import MadeZoo
+from flows.transfer_learning import transfer_all
+from schemas.config.benchmark import BenchmarkConfig
+from schemas.config.training import TrainingConfig
+from schemas.records import Artifact
+
+OWN = TrainingConfig(learning_rate=0.2)
+
+
+def artifact(name):
+    return Artifact(uri=f"store/{name}/0", digest="0" * 64, kind=name)
+
+
+def done(zoo, *targets):
+    config = BenchmarkConfig.model_validate(
+        {
+            "zoos": [{"name": "a"}, {"name": "b"}],
+            "experiments": ["transfer"],
+            "transfer": {"targets": targets},
+        }
+    )
+    calls = []
+
+    def run(stage, config, **inputs):
+        calls.append((stage.name, config, inputs))
+        return artifact(f"{stage.name}-{len(calls)}")
+
+    images = artifact("zoo-images")
+    made = MadeZoo(artifact("zoo"), [0, 1], images, TrainingConfig(learning_rate=0.1))
+    compiled = Compiled(zoo, made, (0, 1), artifact("tokens"), artifact("windows"))
+    return transfer_all(run, config, compiled, artifact("model")), calls
+
+
+def task(name, **more):
+    return {"name": name, "images": {"dataset": "digits"}, **more}
+
+
+def test_targets_are_stages_in_their_order_and_those_of_other_zoos_are_left_out():
+    targets = task("one"), task("two", zoos=["b"]), task("three", zoos=["a", "b"])
+    made, calls = done("a", *targets)
+    assert list(made) == ["transferred_0", "transferred_1"]
+    stages = [config for name, config, _ in calls if name == "transfer_learning"]
+    assert [config.target.name for config in stages] == ["one", "three"]
+
+
+def test_a_target_reads_its_own_images_beside_the_zoos():
+    _, calls = done("a", task("one"))
+    (_, _, nothing), (_, _, inputs) = calls
+    assert nothing == {}
+    assert inputs["target"].kind == "images-1" and inputs["images"].kind == "zoo-images"
+
+
+def test_networks_are_trained_as_the_zoos_unless_the_target_says_how():
+    _, calls = done("a", task("one"), task("two", training=OWN.model_dump(mode="json")))
+    recipes = [config.recipe for name, config, _ in calls if name == "transfer_learning"]
+    assert [recipe.learning_rate for recipe in recipes] == [0.1, 0.2]

@@ -1,0 +1,176 @@
+"""A whole transfer on a tiny zoo: what is written, what is equal, what is refused."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from sane_core.architectures.registry import architecture_named
+from sane_core.generation.finetune import finetune
+from sane_core.generation.transfer import transfer_to
+from sane_core.generation.transfer_draw import draw, fresh_networks
+from sane_core.generation.transfer_prompts import prompts_of_zoo, train_prompts
+from sane_core.generation.transfer_target import open_target
+from sane_core.images.files import read_images
+from sane_core.zoo.population.members import members_of
+from sane_core.zoo.population.score import stack
+from sane_core.zoo.population.train import train
+from schemas.config.embed import EmbedConfig
+from schemas.config.preprocess import PreprocessConfig
+from schemas.config.training import TrainingConfig
+from schemas.config.transfer import TransferTarget
+from tests.transfer_learning.made import CNN, drawn
+
+RECIPE = TrainingConfig(batch=20, schedule="onecycle")
+SMALL = {"epochs": [1], "candidates": 4, "keep": 2, "prompt_epochs": 3}
+
+
+def target(**changes):
+    given = {"name": "task", "images": {"dataset": "digits"}, **SMALL, **changes}
+    if given.get("prompts") == "target":
+        given["prompt_epochs"] = changes.get("prompt_epochs", 1)
+    return TransferTarget.model_validate(given)
+
+
+def transferred(folders, folder, images, model="model", **changes):
+    return transfer_to(
+        folders.sources(images, model),
+        target(**changes),
+        RECIPE,
+        (3,),
+        EmbedConfig(),
+        PreprocessConfig(),
+        0,
+        folder,
+    )
+
+
+def test_every_method_is_reported_at_every_epoch_of_every_length(folders, tmp_path):
+    methods = ["scratch", "prompts", "prompts_selected", "reconstruction"]
+    methods += ["noise", "kde30", "sub", "boot"]
+    metrics = transferred(
+        folders, tmp_path, "other", methods=methods, epochs=[1, 2], lengths=[1, 2]
+    )
+    rows = pq.read_table(tmp_path / "accuracy.parquet").to_pandas()
+    assert len(rows) == len(methods) * 2 * (2 + 3)
+    assert set(rows["target"]) == {"task"}
+    for method in methods:
+        values = rows.query("method == @method and length == 2 and epoch == 2")["test_accuracy"]
+        assert metrics[f"transfer.task.{method}.epoch2"] == pytest.approx(values.mean())
+        assert metrics[f"transfer.task.{method}.epoch2.std"] == pytest.approx(values.std(ddof=0))
+        assert f"transfer.task.{method}.epoch2.ensemble" in metrics
+        assert f"transfer.task.{method}.of1.epoch1" in metrics
+    facts = json.loads((tmp_path / "target.json").read_text())
+    assert facts["prompt_count"] == 6 and not facts["new_head"]
+    assert len(list((tmp_path / "samples").iterdir())) == 2
+
+
+def test_equal_transfers_give_equal_files(folders, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        transferred(folders, tmp_path / name, "other", methods=["scratch", "sub"])
+    for path in sorted(p for p in (tmp_path / "a").rglob("*") if p.is_file()):
+        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+
+
+def test_one_prompt_trained_for_a_deeper_target_is_enough(folders, tmp_path):
+    metrics = transferred(
+        folders,
+        tmp_path,
+        "other",
+        "sines",
+        prompts="target",
+        prompt_members=1,
+        architecture="mlp[size=8]",
+    )
+    assert np.isfinite(list(metrics.values())).all()
+    facts = json.loads((tmp_path / "target.json").read_text())
+    assert facts["tokens"] > 48 and facts["prompt_count"] == 1
+    for name in ("layers.parquet", "alignment.parquet", "reference.safetensors"):
+        assert (tmp_path / name).exists()
+    sample = load_file(tmp_path / "samples/sub-000.safetensors")
+    assert {n: v.shape for n, v in sample.items()} == architecture_named("mlp[size=8]").shapes()
+
+
+def test_positions_beyond_learned_tables_are_refused_before_prompts_are_trained(folders, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"target task \(mlp\[size=8\].*positions that SANE knows.*sinusoidal"
+    ):
+        transferred(folders, tmp_path, "other", prompts="target", architecture="mlp[size=8]")
+
+
+def test_networks_with_a_new_head_share_it_with_those_from_scratch_and_nothing_else(folders):
+    opened = open_target(target(), folders.root / "fewer-classes", CNN)
+    sources = folders.sources("fewer-classes").zoo
+    given = prompts_of_zoo(sources, (3,), opened, EmbedConfig(), 0)
+    fresh = fresh_networks(given, RECIPE, 0)
+    samples = draw(given, ["sub"], 0)["sub"]
+    assert given.head == ("module_list.10.weight", "module_list.10.bias")
+    for name, values in given.settle(samples, fresh).items():
+        wanted = fresh[name] if name in given.head else samples.weights[name]
+        assert values.tobytes() == wanted.tobytes()
+
+
+def test_heads_of_as_many_classes_are_kept_unless_new_ones_are_asked_for(folders):
+    images = folders.root / "other"
+    assert not open_target(target(), images, CNN).new_head
+    assert open_target(target(head="new"), images, CNN).new_head
+
+
+def test_the_same_number_sees_the_same_batches_whatever_its_start(folders):
+    images = read_images(folders.root / "other")
+    weights = drawn(CNN, 2)
+    starts = {"sub": weights, "scratch": weights}
+    tuned = finetune(CNN, starts, images, RECIPE, epochs=[3], seed=0, chunk=4)
+    np.testing.assert_array_equal(tuned["sub"].accuracy[3], tuned["scratch"].accuracy[3])
+    assert tuned["sub"].ensemble == tuned["scratch"].ensemble
+
+
+def test_networks_of_different_numbers_see_different_batches(folders):
+    images = read_images(folders.root / "other")
+    once = {name: np.repeat(values, 2, axis=0) for name, values in drawn(CNN, 1).items()}
+    config = RECIPE.model_copy(update={"epochs": 1})
+    members = members_of(config, [10**6, 10**6 + 1], 0)
+    trained = train(CNN, stack(CNN, once), images["train"], members, config, 0)
+    assert any(not torch.equal(values[0], values[1]) for values in trained.values())
+
+
+def test_prompts_of_a_target_are_trained_for_exactly_their_epochs(folders):
+    opened = open_target(target(prompts="target", prompt_members=2), folders.root / "other", CNN)
+    once = train_prompts(opened, RECIPE, 0)
+    ended = train_prompts(opened, RECIPE.model_copy(update={"epochs": 40}), 0)
+    for name, values in once.items():
+        np.testing.assert_array_equal(values, ended[name])
+
+
+@pytest.mark.parametrize(
+    ("images", "changes", "said"),
+    [
+        ("larger", {}, r"must have shape \(1, 8, 8\).*got \(1, 10, 10\); set size and grey"),
+        ("coloured", {}, r"must have shape \(1, 8, 8\).*got \(3, 8, 8\)"),
+        ("overlapping", {}, "validation images must not be test images, got 24 of 24"),
+        ("zoo-selected", {"head": "new"}, "validation images must not be test images"),
+        (
+            "other",
+            {"architecture": "digits-cnn[classes=4]"},
+            "must have at most 4 classes for .*, got 10",
+        ),
+        ("other", {"architecture": "mlp[size=8]"}, "take prompts: target"),
+        (
+            "other",
+            {"prompt_epochs": 9},
+            "prompt_epochs of target task must be an epoch of the zoo's tokens, got 9",
+        ),
+    ],
+    ids=["size", "colour", "overlap", "overlap-zoo", "classes", "architecture", "epoch"],
+)
+def test_targets_that_cannot_be_are_refused(folders, tmp_path, images, changes, said):
+    with pytest.raises(ValueError, match=said):
+        transferred(folders, tmp_path, images, **changes)
+
+
+def test_a_zoos_validation_images_may_be_tested_on_where_nothing_is_selected_on_them(folders):
+    assert open_target(target(), folders.root / "zoo-selected", CNN)
