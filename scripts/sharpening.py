@@ -45,7 +45,8 @@ def main() -> None:
         _newest(asked.store, "model", asked.model),
         others={name: folder for name, folder in decoders.items() if folder},
     )
-    given = open_material(sources, range(asked.epochs + 1), config, EmbedConfig(), asked.seed)
+    epochs = range(asked.epochs + 1)
+    given = open_material(sources, epochs, config, EmbedConfig(), asked.seed, TrainingConfig())
     test = given.images["test"]
     points = sweep(given.decoders, given.prompts, test, given.wrong, config, asked.seed)
     for sampler, knob in dict.fromkeys((point.sampler, point.knob) for point in points):

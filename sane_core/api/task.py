@@ -14,11 +14,11 @@ import torch
 
 from sane_core.architectures.architecture import Architecture
 from sane_core.generation.batch_norm import Conditioning
-from sane_core.images.apart import check_apart, shared_with
+from sane_core.images.apart import check_apart, selected_on
 from sane_core.images.images import Images
 from sane_core.images.prepare import open_parts
 from sane_core.seeding import seed_for
-from schemas.config.images import KNOWN, ImagesConfig
+from schemas.config.images import ImagesConfig
 from schemas.config.sample import SampleConfig
 
 
@@ -132,12 +132,8 @@ def classes_of(architecture: Architecture) -> int:
 def _read(config: ImagesConfig, folder: Path, seed: int) -> Task:
     """Read and split; what a publisher has put in both parts is left out of validation."""
     dataset, parts = open_parts(config, folder, seed)
-    train, validation, test = (parts[name] for name in ("train", "validation", "test"))
-    if config.dataset in KNOWN:
-        validation = validation.take(~shared_with(validation, test))
-    task = _checked(Task(dataset.name, train, validation, dataset.classes))
-    check_apart(validation, test, dataset.name)
-    return task
+    validation = selected_on(parts, config.dataset)
+    return _checked(Task(dataset.name, parts["train"], validation, dataset.classes))
 
 
 def _checked(task: Task) -> Task:

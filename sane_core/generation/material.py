@@ -30,7 +30,8 @@ from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.generator import Generator
 from sane_core.generation.moments import moments_of
 from sane_core.generation.trained import TrainedNetworks
-from sane_core.images.files import read_images
+from sane_core.images.apart import selected_on
+from sane_core.images.files import read_facts, read_images
 from sane_core.images.images import Images
 from sane_core.pretraining.behaviour import read_others
 from sane_core.pretraining.files import load
@@ -114,9 +115,11 @@ def open_material(
         recipe: How the zoo's networks were trained: on images flipped and cropped in which way.
 
     Raises:
-        ValueError: If there are no prompts, or entries that are in no token are not to be had.
+        ValueError: If there are no prompts, entries that are in no token are not to be had, or
+            validation images are test images.
     """
     parts = read_images(sources.images)
+    parts["validation"] = selected_on(parts, read_facts(sources.images).dataset)
     conditioning = _conditioning(parts["train"], config, recipe, seed)
     generator = prepare(sources, epochs, parts["validation"], embed, conditioning)
     check_images(generator.architecture, parts)

@@ -20,8 +20,8 @@ from sane_core.generation.transfer_target import (
     conditioning_on,
     require_known_positions,
 )
+from sane_core.images.apart import check_apart
 from sane_core.images.files import read_images
-from sane_core.images.overlap import refuse_overlap
 from sane_core.weights.frame import read_frame
 from sane_core.weights.layers import Layer, layers_of_architecture
 from sane_core.weights.streaming import places_of, read_places
@@ -97,7 +97,7 @@ def prompts_of_zoo(
     config = target.config
     of_zoo = read_images(sources.images)
     images = of_zoo if target.new_head else target.images
-    refuse_overlap(images["validation"], target.images["test"])
+    check_apart(images["validation"], target.images["test"], "the zoo")
     generator = prepare(
         sources,
         epochs,

@@ -9,9 +9,9 @@ from sane_core.architectures.architecture import Architecture
 from sane_core.architectures.registry import architecture_named
 from sane_core.generation.batch_norm import Conditioning
 from sane_core.generation.transfer_head import require_same_body, with_classes
+from sane_core.images.apart import selected_on
 from sane_core.images.files import read_facts, read_images
 from sane_core.images.images import Images
-from sane_core.images.overlap import refuse_overlap
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.seeding import seed_for
 from sane_core.weights.layers import Layer
@@ -74,7 +74,7 @@ def open_target(config: TransferTarget, images: Path, zoo: Architecture) -> Targ
             f"images of target {config.name} must have at most {classes_of(architecture)} classes "
             f"for {architecture.name}, got {classes}; set the architecture's classes"
         )
-    refuse_overlap(parts["validation"], parts["test"])
+    parts = {**parts, "validation": selected_on(parts, facts.dataset)}
     new_head = config.prompts == "zoo" and (
         config.head == "new" or classes_of(architecture) != classes_of(zoo)
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sane_core.images.apart import check_apart, shared_with
+from sane_core.images.apart import check_apart, selected_on, shared_with
 from sane_core.images.images import Images
 
 
@@ -25,3 +25,16 @@ def test_images_that_differ_in_one_pixel_are_apart():
     other[:, 0, 0, 0] = 1e-6
     check_apart(of(pixels), of(other), "mine")
     assert shared_with(of(pixels), of(pixels)).all()
+
+
+def test_images_of_another_shape_are_other_images():
+    pixels = np.zeros((2, 1, 2, 8))
+    assert not shared_with(of(pixels), of(pixels.reshape(2, 1, 4, 4))).any()
+
+
+def test_what_a_publisher_has_put_in_both_parts_is_left_out_and_refused_elsewhere():
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 1, 3, 3), np.uint8)
+    parts = {"validation": of(pixels), "test": of(pixels[:1])}
+    assert len(selected_on(parts, "mnist")) == 5
+    with pytest.raises(ValueError, match="but 1 of the 6 validation images of npz:mine are test"):
+        selected_on(parts, "npz:mine")

@@ -10,6 +10,7 @@ from sane_core.generation.sharpen_zoo import SharpenSources, sharpen_on_zoo
 from sane_core.seeding import rng_for
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
+from schemas.config.training import TrainingConfig
 from tests.sharpening.toy import EPOCHS, configured
 
 CONFIG = GenerateConfig(prompt_epoch=3, candidates=20, keep=4, seeds=1)
@@ -22,7 +23,7 @@ def test_samples_of_a_sharpened_decoder_are_better_than_those_of_the_plain_one(
     folders = Sources(
         sources.images, sources.tokens, sources.model, sources.zoo, {"sharpened": tmp_path}
     )
-    given = open_material(folders, EPOCHS, CONFIG, EmbedConfig(), 0)
+    given = open_material(folders, EPOCHS, CONFIG, EmbedConfig(), 0, TrainingConfig())
     plain, sharpened = given.decoders["sane"], given.decoders["sharpened"]
     assert np.array_equal(plain.prompts.latents, sharpened.prompts.latents)
     methods = samplers_of(given.decoders, CONFIG, 0)
