@@ -31,6 +31,8 @@ def report(
     del config, seed
     opened = {"zoo": zoo, "tokens": tokens, "windows": windows, "model": model} | experiments
     generation = experiments.get("generation")
+    targets = [item for name, item in experiments.items() if name.startswith("transferred_")]
+    seen = [_images(item) for item in (zoo, *targets)]
     folders = {name: item.folder for name, item in experiments.items()}
     # A baseline's metrics have the names of SANE's own.
     own = [item.manifest for name, item in opened.items() if name != "baseline"]
@@ -45,9 +47,11 @@ def report(
         ablation=folders.get("ablation"),
         analysis=folders.get("analysis"),
         transfer=folders.get("transfer"),
-        transferred=[folders[name] for name in folders if name.startswith("transferred_")],
-        beside=beside(zoo.folder, zoo.manifest, _images(zoo)),
+        transferred=[item.folder for item in targets],
+        targets=[item.manifest.config for item in targets],
+        beside=beside(zoo.folder, zoo.manifest, seen[0]),
         name=name_of_zoo(zoo.manifest),
+        dataset=next((str(images["dataset"]) for images in seen if images), ""),
         generated=generation.manifest.config if generation else {},
         images=_images(generation) if generation else None,
         metrics={name: value for manifest in own for name, value in manifest.metrics.items()},

@@ -54,8 +54,10 @@ class ReportSources:
         analysis: Folder of the analysis stage.
         transfer: Folder of the transfer stage.
         transferred: Folders of the transfer_learning stage, one per target.
+        targets: Its configurations, in the same order.
         beside: The published zoo to read all of it beside.
         name: Of the zoo.
+        dataset: That the zoo's networks see; "" if it is not known.
         generated: Configuration of the generate stage.
         images: Configuration of the images that it samples for; None if it is not known.
     """
@@ -73,8 +75,10 @@ class ReportSources:
     analysis: Path | None = None
     transfer: Path | None = None
     transferred: Sequence[Path] = ()
+    targets: Sequence[Mapping[str, Any]] = ()
     beside: Counterpart = STAND_IN
     name: str = "zoo"
+    dataset: str = ""
     generated: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, Any] | None = None
 
@@ -103,7 +107,7 @@ def draw_report(sources: ReportSources, folder: Path) -> None:
     if sources.generation:
         parts.append(_of_the_generation(sources.generation, sources))
     if sources.transferred:
-        parts.append(_of_the_targets(sources.transferred))
+        parts.append(_of_the_targets(sources))
     drawn = {name: figure for figures_of, _ in parts for name, figure in figures_of.items()}
     written = {name: table for _, tables_of in parts for name, table in tables_of.items()}
     write_drawn(folder, drawn, written)
@@ -210,14 +214,18 @@ def _of_the_generation(
     return drawn, written
 
 
-def _of_the_targets(folders: Sequence[Path]) -> tuple[dict[str, Figure], dict[str, Table]]:
+def _of_the_targets(sources: ReportSources) -> tuple[dict[str, Figure], dict[str, Table]]:
+    folders = sources.transferred
     accuracy = [pl.read_parquet(folder / "accuracy.parquet") for folder in folders]
     written = {}
-    for folder, rows in zip(folders, accuracy, strict=True):
+    network = str(pl.read_parquet(sources.tokens / "layers.parquet")["architecture"][0])
+    zoo = Subject(sources.name, network, sources.dataset, sources.beside)
+    for folder, config, rows in zip(folders, sources.targets, accuracy, strict=True):
         facts = json.loads((folder / "target.json").read_text(encoding="utf-8"))
         ensembles = pl.read_parquet(folder / "ensembles.parquet")
         samples = pl.read_parquet(folder / "samples.parquet")
         table = transfer_tables.target_table(facts, rows, ensembles, samples)
+        written[f"transferred:{facts['target']}:paper"] = pages.of_transfer(folder, config, zoo)
         written[f"transferred:{facts['target']}"] = table
     return {"transferred": transfer_figures.targets(pl.concat(accuracy))}, written
 
