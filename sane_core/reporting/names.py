@@ -10,7 +10,8 @@ from dataclasses import dataclass
 BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
 RED, PINK, BLACK, GREY, SILVER = "#D55E00", "#CC79A7", "#222222", "#767676", "#B0B0B0"
 BROWN, PURPLE, NAVY, OLIVE = "#8C5A00", "#7A5195", "#003F5C", "#7F7F00"
-SPARE = (GREY, "#A05195", SILVER)
+VIOLET = "#A05195"
+SPARE = (GREY, VIOLET, SILVER)
 """For samplers that are not listed."""
 
 
@@ -73,8 +74,11 @@ METHODS = {
     "boot": Name("SANE BOOT", PINK, True),
     "gauss": Name("SANE GAUSS", ORANGE, True),
     "model": Name("SANE SUB, noise per token", GREEN, True),
+    "token": Name("SANE SUB, every token on its own (Eq. 7)", RED, True),
     "pca": Name("SANE, PCA-Gaussian", NAVY, True),
     "flow": Name("SANE, flow matching", OLIVE, True),
+    "sharpened_flow": Name("sharpened, flow matching (labels used)", OLIVE, True, line="--"),
+    "sharpened_pca": Name("sharpened, PCA-Gaussian (labels used)", NAVY, True, line="--"),
     "sharpened_sub": Name("sharpened SUB (labels used)", BLUE, True, line="--"),
     "sharpened_model": Name("sharpened SUB, noise per token (labels used)", GREEN, True, line="--"),
     "sharpened_boot": Name("sharpened BOOT (labels used)", PINK, True, line="--"),
@@ -112,6 +116,8 @@ SAMPLERS = {
     "sharpened_unlabelled_model": Name(
         "sharpened, per token (no labels)", PURPLE, True, marker="v"
     ),
+    "sharpened_flow": Name("sharpened, flow matching (labels)", VIOLET, True, marker="h"),
+    "sharpened_pca": Name("sharpened, PCA-Gaussian (labels)", GREY, True, marker="D"),
     "sub": Name("SANE", BLUE, True),
     "sane": Name("SANE", BLUE, True),
     "model": Name("SANE, per token", SKY, True, marker="s"),
