@@ -67,7 +67,9 @@ class Decoder:
     def only(self, chosen: np.ndarray) -> "Decoder":
         """Return the same with these prompts only, int64 [kept]."""
         rest = {name: values[chosen] for name, values in self.generator.rest.items()}
-        return Decoder(replace(self.generator, rest=rest), self.prompts.only(chosen))
+        refining = self.generator.refining and self.generator.refining.only(chosen)
+        generator = replace(self.generator, rest=rest, refining=refining)
+        return Decoder(generator, self.prompts.only(chosen))
 
 
 Method = Callable[[np.random.Generator], Samples]

@@ -18,6 +18,7 @@ from sane_core.images.images import Images
 from sane_core.seeding import rng_for
 from sane_core.zoo.population.score import score, stack
 from schemas.config.generate import GenerateConfig
+from schemas.config.samplers import SamplerConfig
 
 
 @dataclass(frozen=True)
@@ -104,18 +105,18 @@ def _swept(
     def interpolation(knob: float, rng: np.random.Generator) -> Samples:
         return select(interpolated(weights, knob, config.candidates, rng))
 
-    def of(decoder: Decoder, distribution: str) -> Draw:
+    def of(decoder: Decoder, sampler: SamplerConfig) -> Draw:
         return lambda knob, rng: sample(
             decoder.generator,
             decoder.prompts,
-            Sampler(distribution, knob),
+            Sampler(sampler.distribution, knob, refine=sampler.refine),
             config.candidates,
             keep,
             rng,
         )
 
     samplers = [
-        (each.name, of(decoders[each.decoder], each.distribution), each.sweep)
+        (each.name, of(decoders[each.decoder], each), each.sweep)
         for each in config.samplers
         if each.decoder in decoders and each.sweep
     ]

@@ -4,7 +4,7 @@ decode with halo → detokenize on the target architecture → undo standardizat
 token is cut from → batch-norm conditioning → score on validation images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from sane_core.architectures.architecture import Architecture
 from sane_core.embedding.embed import decode, encode
 from sane_core.generation.batch_norm import Conditioning, condition, has_running_statistics
 from sane_core.generation.candidates import Samples, Weights, best_of, keep_best
+from sane_core.generation.refine_target import Refining
 from sane_core.images.images import Images
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.weights.layers import Layer
@@ -44,6 +45,7 @@ class Generator:
             were left out): entry -> float32 [prompts, ...]. A sample has those of the prompt that
             it stands on, or their mean.
         conditioning: What running statistics are measured on; none leaves them new.
+        refining: What drawn latents are refined on, for samplers that ask for it.
     """
 
     model: Autoencoder
@@ -58,6 +60,7 @@ class Generator:
     validation: Images
     rest: Mapping[str, np.ndarray] = field(default_factory=dict)
     conditioning: Conditioning | None = None
+    refining: Refining | None = None
 
     def __post_init__(self) -> None:
         """Refuse an architecture that the autoencoder cannot decode.
@@ -93,21 +96,35 @@ class Generator:
         """
         shapes = self.architecture.shapes()
         whole = {name: values for name, values in weights.items() if name in shapes}
-        for name in shapes.keys() - whole.keys():
+        whole |= self.rest_of(shapes.keys() - whole.keys(), prompt)
+        if self.conditioning is None or not has_running_statistics(self.architecture):
+            return whole
+        population = stack(self.architecture, whole)
+        conditioned = condition(self.architecture, population, self.conditioning)
+        return {name: values.numpy() for name, values in conditioned.items()}
+
+    def rest_of(self, names: Iterable[str], prompt: np.ndarray) -> Weights:
+        """Return entries that no token is cut from, of samples that stand on these prompts.
+
+        Args:
+            names: Entries.
+            prompt: The prompt each stands on, int64 [models]; -1 gets the prompts' mean.
+
+        Raises:
+            ValueError: If no prompt has such an entry.
+        """
+        found = {}
+        for name in names:
             if name not in self.rest:
                 raise ValueError(
                     f"entry {name} of {self.architecture.name} is in no token and no prompt has "
                     "it; give prompts, or cut it into tokens (preprocess.batch_norm: affine)"
                 )
             values = self.rest[name]
-            whole[name] = np.where(
+            found[name] = np.where(
                 (prompt >= 0).reshape(-1, *[1] * (values.ndim - 1)), values[prompt], values.mean(0)
             ).astype(np.float32)
-        if self.conditioning is None or not has_running_statistics(self.architecture):
-            return whole
-        population = stack(self.architecture, whole)
-        conditioned = condition(self.architecture, population, self.conditioning)
-        return {name: values.numpy() for name, values in conditioned.items()}
+        return found
 
     def select(self, weights: Mapping[str, np.ndarray], prompt: np.ndarray, keep: int) -> Samples:
         """Complete candidates, score them on validation images and keep the best.

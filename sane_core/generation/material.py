@@ -29,6 +29,7 @@ from sane_core.generation.distributions.flow import fit_flow
 from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.generator import Generator
 from sane_core.generation.moments import moments_of
+from sane_core.generation.refine_target import Refining
 from sane_core.generation.trained import TrainedNetworks
 from sane_core.images.apart import selected_on
 from sane_core.images.files import read_facts, read_images
@@ -125,14 +126,14 @@ def open_material(
     check_images(generator.architecture, parts)
     examples = _places(sources, [config.prompt_epoch])[: config.prompts]
     weights = _read_networks(sources, generator, examples)
-    generator = _with_rest(generator, weights)
+    generator = _with_prompts(generator, weights, parts["train"])
     prompts = score_prompts(generator, weights)
     decoders = {"sane": Decoder(generator, embed_prompts(generator, prompts))}
     for name, folder in sources.others.items():
         whole = whole_models(embed) if name == GLOBAL else embed
         theirs = replace(sources, model=folder)
         other = prepare(theirs, epochs, parts["validation"], whole, conditioning)
-        other = _with_rest(other, weights)
+        other = _with_prompts(other, weights, parts["train"])
         decoders[name] = Decoder(other, embed_prompts(other, prompts))
     if any(sampler.distribution == "flow" for sampler in config.samplers):
         decoders = {
@@ -259,11 +260,11 @@ def _with_flow(
     return replace(decoder.prompts, flow=fit_flow(latents, config.flow, seed_for(seed, "flow")))
 
 
-def _with_rest(generator: Generator, prompts: Weights) -> Generator:
+def _with_prompts(generator: Generator, prompts: Weights, train: Images) -> Generator:
     cut = {name for layer in generator.layers for name in layer.entries}
     shapes = generator.architecture.shapes()
     rest = {name: values for name, values in prompts.items() if name in shapes.keys() - cut}
-    return replace(generator, rest=rest)
+    return replace(generator, rest=rest, refining=Refining(train, prompts))
 
 
 def _conditioning(

@@ -16,8 +16,10 @@ from sane_core.generation.distributions.bandwidth import choose, scott
 from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.generator import Generator
+from sane_core.generation.refine import refine
 from sane_core.seeding import rng_for
 from schemas.config.generate import GenerateConfig
+from schemas.config.refine import RefineConfig
 from schemas.config.samplers import KDES, SamplerConfig
 
 AGAIN = {"kde30": "shared_noise", "gauss": "shared_noise", "pca_gaussian": "shared_noise"}
@@ -33,12 +35,14 @@ class Sampler:
         spread: Of the first round.
         rounds: Draws, >= 1.
         bandwidth: h of the rounds after a first one that was no KDE.
+        refine: Gradient steps on what each round draws; none if not given.
     """
 
     distribution: str = "shared_noise"
     spread: float = 0.05
     rounds: int = 1
     bandwidth: float = 0.05
+    refine: RefineConfig | None = None
 
 
 def sample(
@@ -67,15 +71,21 @@ def sample(
         ValueError: If the distribution cannot be drawn from these prompts, or no candidate of a
             round is finite.
     """
+
+    def best(latents: np.ndarray, origin: np.ndarray) -> Samples:
+        if sampler.refine is not None:
+            latents = refine(generator, latents, origin, sampler.refine, rng)
+        return generator.select_decoded(latents, origin, keep)
+
     drawn = DISTRIBUTIONS[sampler.distribution](prompts, candidates, sampler.spread, rng)
-    kept = generator.select_decoded(drawn.latents, drawn.prompt, keep)
+    kept = best(drawn.latents, drawn.prompt)
     name = AGAIN.get(sampler.distribution, sampler.distribution)
     spread = sampler.spread if sampler.distribution in KDES else sampler.bandwidth
     for _ in range(sampler.rounds - 1):
         around = PromptLatents(kept.latents, prompts.mean, prompts.scale, flow=prompts.flow)
         drawn = DISTRIBUTIONS[name](around, candidates, spread, rng)
         origin = np.where(drawn.prompt >= 0, kept.prompt[drawn.prompt], -1)
-        kept = generator.select_decoded(drawn.latents, origin, keep)
+        kept = best(drawn.latents, origin)
     return kept
 
 
@@ -97,11 +107,13 @@ def sampler_of(
     """
 
     def with_spread(spread: float) -> Sampler:
-        return Sampler(sampler.distribution, spread, sampler.rounds, config.bandwidth)
+        return Sampler(
+            sampler.distribution, spread, sampler.rounds, config.bandwidth, sampler.refine
+        )
 
     def score(spread: float) -> float:
         rng = rng_for(seed, "bandwidth", sampler.name, spread)
-        once = Sampler(sampler.distribution, spread)
+        once = Sampler(sampler.distribution, spread, refine=sampler.refine)
         kept = sample(generator, prompts, once, config.candidates, config.keep, rng)
         return float(kept.validation_accuracy.mean())
 

@@ -162,11 +162,46 @@ class Sharpening:
         """
         if self.config.target == "labels":
             labels = torch.tensor(self.images.labels[pictured], device=answers.device)
-            losses = -answers.gather(2, labels.expand(len(chosen), -1)[..., None])[..., 0]
+            losses = cross_entropy(answers, labels)
         else:
             with torch.no_grad():
                 wanted = self.answers(chosen, tokens, pixels)
-            losses = (wanted.exp() * (wanted - answers)).sum(2)
-        usable = losses.isfinite().all(1)
-        kept = torch.where(usable[:, None], losses, 0).mean(1)
+            losses = divergence(answers, wanted)
+        kept, usable = finite_means(losses)
         return kept.sum() / usable.sum().clamp(min=1)
+
+
+def cross_entropy(answers: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the loss of every answer, [networks, images].
+
+    Args:
+        answers: Log-probabilities [networks, images, classes].
+        labels: int64 [images].
+    """
+    return -answers.gather(2, labels.expand(len(answers), -1)[..., None])[..., 0]
+
+
+def divergence(answers: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Return the Kullback-Leibler divergence of every answer from the one wanted.
+
+    Args:
+        answers: Log-probabilities [networks, images, classes].
+        wanted: The same, or [images, classes] for all networks.
+
+    Returns:
+        [networks, images].
+    """
+    return (wanted.exp() * (wanted - answers)).sum(2)
+
+
+def finite_means(losses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return each network's mean loss, and which networks have one.
+
+    Args:
+        losses: [networks, images].
+
+    Returns:
+        Means [networks], 0 and without gradient where a loss is not finite; bool [networks].
+    """
+    usable = losses.isfinite().all(1)
+    return torch.where(usable[:, None], losses, 0).mean(1), usable

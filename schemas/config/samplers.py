@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
+from schemas.config.refine import RefineConfig
 from schemas.records import Record
 
 Distribution = Literal[
@@ -41,6 +42,10 @@ class SamplerConfig(Record):
     sweep: tuple[float, ...] = Field(
         default=(), description="spreads swept for the accuracy-novelty front"
     )
+    refine: RefineConfig | None = Field(
+        default=None,
+        description="gradient steps on the drawn latents of every round, before they are decoded",
+    )
 
     @model_validator(mode="after")
     def _spread_as_the_distribution_can(self) -> "SamplerConfig":
@@ -52,6 +57,16 @@ class SamplerConfig(Record):
         given = [s for s in (self.spread, *self.sweep) if isinstance(s, float | int)]
         if any(not s > 0 for s in given):
             raise ValueError(f"spreads of sampler {self.name} must be > 0, got {given}")
+        return self
+
+    @model_validator(mode="after")
+    def _say_that_labels_are_used(self) -> "SamplerConfig":
+        reads = self.refine is not None and self.refine.steps and self.refine.target == "labels"
+        if reads and "labels" not in self.name:
+            raise ValueError(
+                f"a sampler that is refined on labels must have 'labels' in its name, as tables "
+                f"show it, got {self.name}: call it {self.name}_labels"
+            )
         return self
 
 

@@ -9,12 +9,17 @@ import torch
 
 from sane_core.embedding.embed import decode
 from sane_core.embedding.with_gradient import decode_with_gradient
+from sane_core.generation.material import Sources, open_material
+from sane_core.generation.refine import refine
 from sane_core.generation.sharpen_zoo import SharpenSources, open_sharpening, sharpen_on_zoo
 from sane_core.images.images import Images
 from sane_core.pretraining.answers import Answers
 from sane_core.pretraining.files import load
 from schemas.config.embed import EmbedConfig
-from tests.sharpening.toy import RESNET, configured, make_sources
+from schemas.config.generate import GenerateConfig
+from schemas.config.refine import RefineConfig
+from schemas.config.training import TrainingConfig
+from tests.sharpening.toy import EPOCHS, RESNET, configured, make_sources
 
 CHUNKED = EmbedConfig(chunk=48, halo=8)
 
@@ -62,6 +67,28 @@ def test_decoded_networks_use_the_statistics_of_the_images(resnets: SharpenSourc
     assert torch.equal(first, opened.answers(chosen, tokens, pixels))
     half = opened.answers(chosen, tokens, pixels[:8])
     assert not torch.allclose(first[:, :8], half, atol=1e-4)
+
+
+def test_latents_of_resnets_are_refined_in_chunks(resnets: SharpenSources) -> None:
+    folders = Sources(resnets.images, resnets.tokens, resnets.model, resnets.zoo)
+    config = GenerateConfig(prompt_epoch=3, conditioning_batch=8, candidates=2, keep=2)
+    given = open_material(folders, EPOCHS, config, CHUNKED, 0, TrainingConfig())
+    decoder = given.decoders["sane"]
+    refinement = RefineConfig(steps=6, learning_rate=0.5, images=40, target="labels")
+    losses = []
+    latents, prompt = decoder.prompts.latents[:2], np.array([0, 1])
+    assert latents.shape[1] > 3 * CHUNKED.chunk
+    moved = refine(
+        decoder.generator,
+        latents,
+        prompt,
+        refinement,
+        np.random.default_rng(0),
+        lambda _, loss: losses.append(loss.mean()),
+    )
+    assert losses[-1] < losses[0]
+    assert (np.abs(moved - latents).sum((0, 2)) > 0).all()
+    assert len(decoder.generator.select_decoded(moved, prompt, 2)) == 2
 
 
 def test_weights_that_are_no_tokens_are_needed(resnets: SharpenSources) -> None:
