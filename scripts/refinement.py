@@ -22,6 +22,7 @@ from torch.nn import functional
 from sane_core.generation.baselines import with_noise
 from sane_core.generation.candidates import Weights
 from sane_core.generation.front import FrontPoint, sweep
+from sane_core.generation.front_gap import Point, front_gap
 from sane_core.generation.material import Material, Sources, open_material
 from sane_core.generation.novelty import error_overlap
 from sane_core.generation.refine import images_of_steps
@@ -32,16 +33,21 @@ from sane_core.zoo.population.score import logits, score, stack
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.refine import RefineConfig, RefineTarget
-from schemas.config.samplers import SamplerConfig
+from schemas.config.samplers import Distribution, SamplerConfig
 from schemas.config.training import TrainingConfig
 
-SPREADS = {0: (0.1, 0.3, 0.5, 0.7, 1.0), 10: (0.3, 0.5, 0.7, 1.0), 40: (0.7, 1.0, 1.5)}
+SPREADS = {
+    0: (0.1, 0.3, 0.5, 0.7, 1.0),
+    10: (0.3, 0.5, 0.7, 1.0),
+    40: (0.7, 1.0, 1.5),
+    100: (1.0, 1.5, 2.5),
+}
 """Steps -> spreads that are swept: more steps come back from further away."""
-RATES = {10: 0.1, 40: 0.05}
+RATES = {10: 0.1, 40: 0.05, 100: 0.05}
 """Steps -> Adam's learning rate, in std of the latents."""
 NOISE = (0.3, 0.6, 1.0)
 """Sizes of the noise on weights that are then trained."""
-OWN_RATES = {10: 0.01, 40: 0.003}
+OWN_RATES = {10: 0.01, 40: 0.003, 100: 0.003}
 """Steps -> learning rate of the control."""
 PLAN = (
     ("latents", "model", 0, None),
@@ -53,6 +59,8 @@ PLAN = (
     ("weights", "noise", 40, "labels"),
     ("latents", "model", 10, "ensemble"),
     ("weights", "noise", 10, "ensemble"),
+    ("latents", "model", 100, "labels"),
+    ("weights", "noise", 100, "labels"),
     ("latents", "shared_noise", 10, "labels"),
     ("latents", "shared_noise", 0, None),
     ("latents", "shared_noise", 40, "ensemble"),
@@ -72,9 +80,12 @@ def main() -> None:
     points = _measure(given, unswept, asked.seed)
     for place, around, steps, target in PLAN:
         name = "_".join((place, around, str(steps), target or "none"))
+        if not name.startswith(tuple(asked.only)):
+            continue
         begun = time.perf_counter()
         if place == "latents":
-            once = _swept(config, name, around, steps, target)
+            rate = asked.rate or RATES.get(steps)
+            once = _swept(config, name, around, (steps, target, rate))
             found = _measure(given, once, asked.seed)
         else:
             found = _control(name, given, config, (steps, target), asked.rates, asked.seed)
@@ -84,6 +95,7 @@ def main() -> None:
         gaps = gap_metrics(points)
         for key in (key for key in gaps if name in key):
             print(f"{key:56s} {100 * gaps[key]:6.2f}", flush=True)
+        _tell_advantage(points, steps, target)
 
 
 def _arguments() -> argparse.Namespace:
@@ -94,15 +106,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=50, help="last epoch of the zoo")
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--candidates", type=int, default=200)
+    parser.add_argument("--only", nargs="+", default=["latents", "weights"], help="how names begin")
+    parser.add_argument("--rate", type=float, help="of latents, for all steps")
     parser.add_argument("--rates", type=float, nargs="+", help="of the control, for all steps")
     return parser.parse_args()
 
 
 def _swept(
-    config: GenerateConfig, name: str, coupling: str, steps: int, target: RefineTarget | None
+    config: GenerateConfig,
+    name: str,
+    coupling: Distribution,
+    way: tuple[int, RefineTarget | None, float | None],
 ) -> GenerateConfig:
     """Return the sweep of one sampler alone."""
-    refine = RefineConfig(steps=steps, learning_rate=RATES[steps], target=target) if steps else None
+    steps, target, rate = way
+    refine = RefineConfig(steps=steps, learning_rate=rate, target=target) if steps else None
     sampler = SamplerConfig(name=name, distribution=coupling, sweep=SPREADS[steps], refine=refine)
     alone = {"samplers": (sampler,), "noise_sizes": (), "interpolations": ()}
     return config.model_copy(update=alone)
@@ -171,6 +189,21 @@ def _trained(
         loss(answers).mean(1).sum().backward()
         optimizer.step()
     return {name: values.detach().numpy() for name, values in leaves.items()}
+
+
+def _tell_advantage(points: list[FrontPoint], steps: int, target: RefineTarget | None) -> None:
+    """Print how far refined latents lie above refined weights, where there are both."""
+
+    def front(prefix: str) -> list[Point]:
+        mine = [point for point in points if point.sampler.startswith(prefix)]
+        return [Point(point.seed, point.overlap, point.accuracy) for point in mine]
+
+    latents = front(f"latents_model_{steps}_{target}")
+    weights = front(f"weights_noise_{steps}_{target}")
+    if latents and weights:
+        gap = front_gap(latents, weights)
+        shown = " ".join(f"{100 * value:.2f}" for value in (gap.mean, gap.low, gap.high))
+        print(f"latents over weights, {steps} steps, {target}: {shown}", flush=True)
 
 
 def _tell(sampler: str, knob: float, points: list[FrontPoint]) -> None:
