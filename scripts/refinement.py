@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sharpening import tell
 from torch.nn import functional
 
 from sane_core.generation.baselines import with_noise
@@ -130,7 +131,7 @@ def _measure(given: Material, config: GenerateConfig, seed: int) -> list[FrontPo
     test = given.images["test"]
     points = sweep(given.decoders, given.prompts, test, given.wrong, config, seed)
     for sampler, knob in dict.fromkeys((point.sampler, point.knob) for point in points):
-        _tell(sampler, knob, [p for p in points if (p.sampler, p.knob) == (sampler, knob)])
+        tell(sampler, knob, [p for p in points if (p.sampler, p.knob) == (sampler, knob)])
     return points
 
 
@@ -150,7 +151,7 @@ def _control(
         for size in NOISE:
             found = [_point(given, config, refine, size, (seed, i)) for i in range(config.seeds)]
             found = [replace(point, sampler=f"{name}_{rate:g}") for point in found]
-            _tell(found[0].sampler, size, found)
+            tell(found[0].sampler, size, found)
             points += found
     return points
 
@@ -204,16 +205,6 @@ def _tell_advantage(points: list[FrontPoint], steps: int, target: RefineTarget |
         gap = front_gap(latents, weights)
         shown = " ".join(f"{100 * value:.2f}" for value in (gap.mean, gap.low, gap.high))
         print(f"latents over weights, {steps} steps, {target}: {shown}", flush=True)
-
-
-def _tell(sampler: str, knob: float, points: list[FrontPoint]) -> None:
-    names = ("accuracy", "candidate_accuracy", "overlap")
-    accuracy, candidates, overlap = (np.mean([getattr(p, n) for p in points]) for n in names)
-    print(
-        f"{sampler:36s} {knob:5.2f}  kept {100 * accuracy:5.1f}  all {100 * candidates:5.1f}  "
-        f"overlap {overlap:.3f}",
-        flush=True,
-    )
 
 
 if __name__ == "__main__":

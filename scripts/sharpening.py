@@ -50,7 +50,7 @@ def main() -> None:
     test = given.images["test"]
     points = sweep(given.decoders, given.prompts, test, given.wrong, config, asked.seed)
     for sampler, knob in dict.fromkeys((point.sampler, point.knob) for point in points):
-        _tell(sampler, knob, [p for p in points if (p.sampler, p.knob) == (sampler, knob)])
+        tell(sampler, knob, [p for p in points if (p.sampler, p.knob) == (sampler, knob)])
     for name, value in gap_metrics(points).items():
         print(f"{name:44s} {100 * value:6.2f}")
     if asked.controls:
@@ -112,7 +112,7 @@ def _trained_on(given: Material, config: GenerateConfig, size: float, seed: int)
         overlap = float(error_overlap(~correct, given.wrong).mean())
         found = FrontPoint("", size, 0, float(correct.mean()), overlap, 0.0)
         candidates = replace(found, candidate_accuracy=float(kept.candidate_accuracy.mean()))
-        _tell(f"noise, {epoch * per_epoch} steps", size, [candidates])
+        tell(f"noise, {epoch * per_epoch} steps", size, [candidates])
 
     train(
         generator.architecture,
@@ -126,7 +126,8 @@ def _trained_on(given: Material, config: GenerateConfig, size: float, seed: int)
     )
 
 
-def _tell(sampler: str, knob: float, points: list[FrontPoint]) -> None:
+def tell(sampler: str, knob: float, points: list[FrontPoint]) -> None:
+    """Print one point of a front, the mean over its draws."""
     names = ("accuracy", "candidate_accuracy", "overlap")
     accuracy, candidates, overlap = (np.mean([getattr(p, n) for p in points]) for n in names)
     print(

@@ -31,6 +31,23 @@ def mutual_overlap(wrong: np.ndarray) -> float:
     return float(pairs.mean())
 
 
+def pairwise_distance(weights: Mapping[str, np.ndarray]) -> float:
+    """Return the mean Euclidean distance between different models of one set (0 for a single one).
+
+    Args:
+        weights: Entry -> [models, ...], in one frame; only entries that are to count.
+    """
+    count = len(next(iter(weights.values())))
+    if count < 2:
+        return 0.0
+    squares = np.zeros((count, count))
+    for values in weights.values():
+        flat = values.reshape(count, -1).astype(np.float64)
+        lengths = (flat**2).sum(1)
+        squares += lengths[:, None] + lengths - 2 * flat @ flat.T
+    return float(np.sqrt(squares.clip(0))[~np.eye(count, dtype=bool)].mean())
+
+
 def nearest_distance(
     weights: Mapping[str, np.ndarray], training: Mapping[str, np.ndarray]
 ) -> np.ndarray:

@@ -13,6 +13,16 @@ from sane_core.generation.front import FrontPoint
 from sane_core.generation.front_gap import Point, front_gap
 from sane_core.generation.prompt_counts import FewPrompts
 
+SUMMARIZED = (
+    "candidate_accuracy",
+    "overlap",
+    "mutual_overlap",
+    "distance",
+    "pairwise_distance",
+    "broken",
+)
+"""Columns of `Summary` that are metrics."""
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -37,6 +47,7 @@ class Summary:
         overlap: Mean over the models kept of the largest error overlap with a training model.
         mutual_overlap: Mean error overlap between the models kept.
         distance: Mean distance in weight space to the nearest training model.
+        pairwise_distance: Mean distance in weight space between the models kept.
         broken: Candidates that were not finite.
     """
 
@@ -47,6 +58,7 @@ class Summary:
     overlap: float
     mutual_overlap: float
     distance: float
+    pairwise_distance: float
     broken: int
 
 
@@ -95,7 +107,7 @@ def summary_metrics(rows: Sequence[Summary]) -> dict[str, float]:
             np.mean([getattr(row, name) for row in rows if row.method == method])
         )
         for method in dict.fromkeys(row.method for row in rows)
-        for name in ("candidate_accuracy", "overlap", "mutual_overlap", "distance", "broken")
+        for name in SUMMARIZED
     }
 
 

@@ -18,7 +18,12 @@ from sane_core.architectures.registry import architecture_named
 from sane_core.generation.candidates import Samples, Weights
 from sane_core.generation.finetune import epochs_of_chunks, finetune
 from sane_core.generation.material import Sources
-from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
+from sane_core.generation.novelty import (
+    error_overlap,
+    mutual_overlap,
+    nearest_distance,
+    pairwise_distance,
+)
 from sane_core.generation.rows import Summary, write_rows
 from sane_core.generation.transfer_draw import draw, fresh_networks
 from sane_core.generation.transfer_prompts import Prompted, prompts_of_target, prompts_of_zoo
@@ -180,6 +185,7 @@ def _summaries(
                 overlap=overlap,
                 mutual_overlap=mutual,
                 distance=float(nearest_distance(samples.weights, prompts).mean()),
+                pairwise_distance=pairwise_distance({n: samples.weights[n] for n in cut}),
                 broken=samples.broken,
             )
         )

@@ -13,7 +13,7 @@ from sane_core.generation.finetune import epochs_of_chunks, finetune
 from sane_core.generation.front import FrontPoint, points_of, sweep
 from sane_core.generation.halo_ablation import ablate_halo
 from sane_core.generation.material import Material, Sources, open_material
-from sane_core.generation.novelty import error_overlap, mutual_overlap
+from sane_core.generation.novelty import error_overlap, mutual_overlap, pairwise_distance
 from sane_core.generation.prompt_counts import FewPrompts, counts_of, sweep_prompts
 from sane_core.generation.rows import (
     Accuracy,
@@ -122,6 +122,9 @@ def _score(given: Material, draws: Draws) -> tuple[list[Accuracy], list[Summary]
                 overlap=float(error_overlap(~correct, given.wrong).mean()),
                 mutual_overlap=mutual_overlap(~correct),
                 distance=float(nearest.mean()),
+                pairwise_distance=pairwise_distance(
+                    {name: samples.weights[name] for name in architecture.shapes()}
+                ),
                 broken=samples.broken,
             )
         )

@@ -117,12 +117,15 @@ def choices_table(probes: pl.DataFrame) -> Table:
     return Table("Linear probes: chosen on the validation runs", tuple(headings), tuple(rows))
 
 
+_NOVELTY = ("overlap", "mutual_overlap", "distance", "pairwise_distance")
+
+
 def novelty_table(samples: pl.DataFrame) -> Table:
     """Show how good and how new the models of each method are before any fine-tuning.
 
     Args:
         samples: Columns method, repeat, validation_accuracy, candidate_accuracy, overlap,
-            mutual_overlap, distance.
+            mutual_overlap, distance, pairwise_distance.
     """
     rows = []
     for method in in_order(samples["method"], METHODS):
@@ -132,7 +135,7 @@ def novelty_table(samples: pl.DataFrame) -> Table:
                 name_of(method, METHODS).label,
                 _percent(own["candidate_accuracy"], spread=False),
                 _percent(own["validation_accuracy"], spread=False),
-                *(_mean(own[column]) for column in ("overlap", "mutual_overlap", "distance")),
+                *(_mean(own[column]) for column in _NOVELTY),
             )
         )
     return Table(
@@ -144,6 +147,7 @@ def novelty_table(samples: pl.DataFrame) -> Table:
             "error overlap",
             "mutual overlap",
             "nearest distance",
+            "mutual distance",
         ),
         tuple(rows),
         (

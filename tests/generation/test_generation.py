@@ -17,7 +17,12 @@ from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.finetune import finetune
 from sane_core.generation.generator import Generator
-from sane_core.generation.novelty import error_overlap, mutual_overlap, nearest_distance
+from sane_core.generation.novelty import (
+    error_overlap,
+    mutual_overlap,
+    nearest_distance,
+    pairwise_distance,
+)
 from sane_core.generation.prompt_counts import counts_of, sweep_prompts
 from sane_core.generation.sample import Sampler, sample, sampler_of
 from sane_core.images.dataset import split
@@ -298,6 +303,13 @@ def test_error_overlap_is_one_for_a_copy_and_zero_for_disjoint_errors():
 def test_mutual_overlap_leaves_a_model_out_of_its_own_comparison():
     assert mutual_overlap(np.array([[1, 0], [0, 1]], bool)) == 0
     assert mutual_overlap(np.array([[1, 0], [1, 0]], bool)) == 1
+
+
+def test_distance_between_models_leaves_each_models_own_out():
+    models = {"w": np.array([[0.0, 0], [3, 0]]), "b": np.array([[0.0], [4]])}
+    assert pairwise_distance(models) == pytest.approx(5)
+    assert pairwise_distance({"w": np.ones((3, 2))}) == 0
+    assert pairwise_distance({"w": np.ones((1, 2))}) == 0
 
 
 def test_finetuning_reports_every_origin_at_every_epoch(population, images):

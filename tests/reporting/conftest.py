@@ -280,7 +280,7 @@ def _write_generation(folder: Path, rng: np.random.Generator) -> None:
                     value = 0.955 - (0.955 - first) * left + 0.006 * rng.standard_normal()
                     accuracy.append((method, repeat, model, epoch, float(value)))
             overlap = 1.0 if "prompt" in method else 0.4 + 0.02 * i
-            samples.append((method, repeat, first + 0.01, first - 0.02, overlap, 0.4, 2.0 + i))
+            samples.append((method, repeat, first + 0.01, first - 0.02, overlap, 0.4, 2.0 + i, 1.5))
     for i, sampler in enumerate(("sub", "noise", "interpolation")):
         for knob in (0.05, 0.1, 0.2, 0.3, 0.5):
             for seed in range(3):
@@ -290,7 +290,8 @@ def _write_generation(folder: Path, rng: np.random.Generator) -> None:
                     (sampler, knob, seed, value + jitter[0], overlap + jitter[1], value - 0.02)
                 )
     keys = ["method", "repeat"]
-    scores = ["validation_accuracy", "candidate_accuracy", "overlap", "mutual_overlap", "distance"]
+    scores = ["validation_accuracy", "candidate_accuracy", "overlap", "mutual_overlap"]
+    scores += ["distance", "pairwise_distance"]
     points = ["sampler", "knob", "seed", "accuracy", "overlap", "candidate_accuracy"]
     for name, rows, columns in (
         ("accuracy", accuracy, [*keys, "model", "epoch", "test_accuracy"]),
