@@ -154,7 +154,8 @@ def novelty_table(samples: pl.DataFrame) -> Table:
             "Error overlap: the largest intersection over union of the wrongly classified test "
             "images with those of any training model; mutual overlap: the same between models of "
             "one set; nearest distance: Euclidean, to the nearest training model; mutual distance: "
-            "between models of one set. Lower overlap and larger distance are newer. Prompts are training models themselves.",
+            "between models of one set. Lower overlap and larger distance are newer. Prompts are "
+            "training models themselves.",
         ),
     )
 
