@@ -37,7 +37,7 @@ from sane_core.zoo.population.score import answers_of, score, stack
 from sane_core.zoo.population.train import train
 from schemas.config.embed import EmbedConfig
 from schemas.config.flow import FlowConfig
-from schemas.config.generate import GenerateConfig
+from schemas.config.generate import BASELINES, GenerateConfig
 from schemas.config.pretrain import AutoencoderConfig
 from schemas.config.samplers import Distribution, SamplerConfig
 from schemas.config.training import TrainingConfig
@@ -225,6 +225,7 @@ def test_samplers_of_a_decoder_that_is_not_there_are_left_out(generator, populat
     without = draw_all({"sane": sane}, prompts, RECIPE, config, 0, 0)
     both = draw_all({"sane": sane, "sharpened": sane}, prompts, RECIPE, config, 0, 0)
     assert both.keys() - without.keys() == {"sharp", "sharpened_reconstruction"}
+    assert both.keys() - {"sub", "sharp"} <= set(BASELINES)
 
 
 def test_samplers_are_tried_with_as_many_prompts_as_there_are(generator, population, images):
