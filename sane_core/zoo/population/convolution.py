@@ -67,6 +67,53 @@ def _convolve(
     return out
 
 
+def convolve_and_pool(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: int,
+    padding: int,
+    window: int,
+) -> torch.Tensor:
+    """Convolve images that all members share, and keep the largest of each window; no gradient.
+
+    The kernels of all members are the rows of one matrix. Places of equal rank in their windows are
+    convolved together, so that what is pooled is never held as a whole.
+
+    Args:
+        x: Images of one member or of all [1 or members, c_in, height, width, batch].
+        weight: [members, c_out, c_in, kernel, kernel].
+        bias: [members, c_out].
+        stride: Step of the kernel.
+        padding: Zeros on each side.
+        window: Height, width and step of the windows; what fills none is left out.
+
+    Returns:
+        [members, c_out, height', width', batch].
+    """
+    under = _under(x[:1], weight.shape[-1], stride, padding)
+    heights, widths = (side // window for side in under.shape[4:6])
+    kernels, largest = weight.flatten(2).flatten(0, 1), None
+    for row in range(window):
+        for column in range(window):
+            rows = slice(row, row + heights * window, window)
+            columns = slice(column, column + widths * window, window)
+            answers = kernels @ _matrices(under[:, :, :, :, rows, columns].contiguous())[0]
+            largest = answers if largest is None else torch.maximum(largest, answers, out=largest)
+    if largest is None:
+        raise ValueError(f"window must be >= 1, got {window}")
+    if bias is not None:
+        largest += bias.reshape(-1, 1)
+    return largest.view(*weight.shape[:2], heights, widths, x.shape[4])
+
+
+def _under(x: torch.Tensor, kernel: int, stride: int, padding: int) -> torch.Tensor:
+    """Return what lies under a kernel, [members, c, kernel, kernel, height', width', batch]."""
+    if padding:
+        x = functional.pad(x, (0, 0, *[padding] * 4))
+    return x.unfold(2, kernel, stride).unfold(3, kernel, stride).permute(0, 1, 5, 6, 2, 3, 4)
+
+
 def _spread(
     grad: torch.Tensor, kernel: int, stride: int, padding: int, sides: torch.Size
 ) -> torch.Tensor:
@@ -98,9 +145,7 @@ def _tiles(
     shared = x.stride(0) == 0
     if shared:
         x = x[:1]
-    if padding:
-        x = functional.pad(x, (0, 0, *[padding] * 4))
-    under = x.unfold(2, kernel, stride).unfold(3, kernel, stride).permute(0, 1, 5, 6, 2, 3, 4)
+    under = _under(x, kernel, stride, padding)
     if shared:
         yield slice(members), _matrices(under.contiguous()).expand(members, -1, -1)
         return

@@ -11,7 +11,15 @@ import torch
 from torch import fx, nn
 
 from sane_core.architectures.architecture import Architecture
-from sane_core.zoo.population.operations import LAYERS, OPERATIONS, Pass, Step, Unsupported
+from sane_core.zoo.population.operations import (
+    LAYERS,
+    OPERATIONS,
+    Pass,
+    Step,
+    Unsupported,
+    pooled_convolution,
+    window_of,
+)
 
 
 class Graph:
@@ -26,7 +34,7 @@ class Graph:
         """
         module = architecture.outline
         traced = _traced(module)
-        self._steps = [(node, _step(module, node)) for node in traced.nodes]
+        self._steps = _steps(module, traced)
         self._done = _last_uses(traced)
         self._try(architecture)
 
@@ -47,7 +55,7 @@ class Graph:
             if node.op == "placeholder":
                 values[node] = x.expand(len(pixels), -1, -1, -1, -1)
             elif node.op == "output":
-                return values[node.args[0]].transpose(1, 2)
+                return values[node.all_input_nodes[0]].transpose(1, 2)
             else:
                 args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
                 values[node] = step(state, *args, **kwargs)
@@ -106,6 +114,22 @@ def _last_uses(graph: fx.Graph) -> dict[fx.Node, list[fx.Node]]:
                 done[node].append(used)
             seen.add(used)
     return done
+
+
+def _steps(module: nn.Module, graph: fx.Graph) -> list[tuple[fx.Node, Step]]:
+    """Return what every node does; a convolution that is pooled waits for its pooling."""
+    steps = {node: _step(module, node) for node in graph.nodes}
+    for node in graph.nodes:
+        users = list(node.users)
+        if len(users) != 1 or node.op != "call_module" or users[0].op != "call_module":
+            continue
+        layer, user = (module.get_submodule(str(each.target)) for each in (node, users[0]))
+        if type(layer) is not nn.Conv2d or type(user) is not nn.MaxPool2d:
+            continue
+        if window := window_of(user):
+            steps[node] = lambda state, x: x
+            steps[users[0]] = pooled_convolution(layer, str(node.target), user, window)
+    return list(steps.items())
 
 
 def _step(module: nn.Module, node: fx.Node) -> Step:

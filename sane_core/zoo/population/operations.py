@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from sane_core.architectures.activations import FUNCTIONS, MODULES
-from sane_core.zoo.population.convolution import Convolution, pool
+from sane_core.zoo.population.convolution import Convolution, convolve_and_pool, pool
 
 Tensors = Mapping[str, torch.Tensor]
 Step = Callable[..., torch.Tensor]
@@ -60,6 +60,28 @@ def _convolution(layer: nn.Conv2d, name: str) -> Step:
         return Convolution.apply(x, weight, bias, stride[0], int(padding[0]))
 
     return step
+
+
+def pooled_convolution(layer: nn.Conv2d, name: str, pooling: nn.MaxPool2d, window: int) -> Step:
+    """Return what a convolution and the pooling of all its answers by windows do together."""
+    convolve, pool_answers = _convolution(layer, name), _max_pool(pooling, "")
+
+    def step(state: Pass, x: torch.Tensor) -> torch.Tensor:
+        shared = len(x) == 1 or x.stride(0) == 0
+        if torch.is_grad_enabled() or not shared:
+            return pool_answers(state, convolve(state, x))
+        weight, bias = state.weights[f"{name}.weight"], state.weights.get(f"{name}.bias")
+        return convolve_and_pool(x, weight, bias, layer.stride[0], int(layer.padding[0]), window)
+
+    return step
+
+
+def window_of(pooling: nn.MaxPool2d) -> int | None:
+    """Return the side of windows that touch and do not overlap; None if they are others."""
+    side = pooling.kernel_size
+    plain = pooling.dilation == 1 and not pooling.ceil_mode and not pooling.return_indices
+    touching = isinstance(side, int) and pooling.stride == side and pooling.padding == 0
+    return side if plain and touching and isinstance(side, int) else None
 
 
 def _linear(layer: nn.Linear, name: str) -> Step:
