@@ -7,17 +7,16 @@ from flows.ablate import ablate
 from flows.algorithm import Compiled, Run, evaluate_on
 from flows.analyse import analyse_one
 from flows.baseline import Baseline, train_baseline
+from flows.sharpening import sharpen_on
 from flows.transfer_learning import transfer_all
 from sane_core.embedding.embed import whole_models
 from schemas.config.benchmark import BenchmarkConfig
-from schemas.config.sharpen import DECODERS
 from schemas.records import Artifact
 from tasks.embeddings import EmbedStage, embed
 from tasks.generation import GenerateStage, generate
 from tasks.map import MapStage, make_map
 from tasks.probes import ProbeStage, probe
 from tasks.report import ReportStage, report
-from tasks.sharpen import SharpenStage, sharpen
 from tasks.transfer import TransferStage, transfer
 
 
@@ -97,10 +96,7 @@ def _generate(
     )
     inputs = {"images": zoo.zoo.images, "tokens": zoo.tokens, "model": model}
     inputs["zoo"] = zoo.zoo.artifact
-    sharpened = {}
-    for each in config.sharpen.each() if config.sharpen.steps else ():
-        settings = SharpenStage(sharpen=each, embed=config.embed.passes())
-        sharpened[DECODERS[each.target]] = run(sharpen, settings, **inputs)
     if baseline:
         inputs["baseline"] = baseline.model
+    sharpened = sharpen_on(run, config, zoo, model, inputs["images"])
     return run(generate, stage, **inputs, **sharpened)

@@ -1,6 +1,7 @@
 """The experiment `transfer`: every target of a zoo's SANE as a stage of its own (paper §5.2)."""
 
 from flows.algorithm import Compiled, Run
+from flows.sharpening import sharpen_on
 from schemas.config.benchmark import BenchmarkConfig
 from schemas.records import Artifact
 from tasks.images import ImagesStage, prepare_images
@@ -24,7 +25,9 @@ def transfer_all(
             preprocess=config.preprocess,
         )
         images = run(prepare_images, ImagesStage.of(target.images, config.data))
+        taught = images if target.sharpened_on == "target" else zoo.zoo.images
+        decoders = sharpen_on(run, config, zoo, model, taught, target.decoders)
         done[f"transferred_{len(done)}"] = run(
-            transfer_learning, stage, images=zoo.zoo.images, target=images, **inputs
+            transfer_learning, stage, images=zoo.zoo.images, target=images, **inputs, **decoders
         )
     return done

@@ -32,12 +32,22 @@ def transfer_learning(
     model: OpenArtifact,
     zoo: OpenArtifact,
     target: OpenArtifact,
+    sharpened: OpenArtifact | None = None,
+    sharpened_unlabelled: OpenArtifact | None = None,
 ) -> None:
     """Draw for a target, fine-tune and compare (§5.2); `target` are its images."""
+    decoders = {"sharpened": sharpened, "sharpened_unlabelled": sharpened_unlabelled}
     with progress_bar(f"transfer {config.target.name}", None, "epochs") as bar:
         metrics = transfer_to(
             TransferSources(
-                Sources(images.folder, tokens.folder, model.folder, zoo.folder), target.folder
+                Sources(
+                    images.folder,
+                    tokens.folder,
+                    model.folder,
+                    zoo.folder,
+                    {name: each.folder for name, each in decoders.items() if each},
+                ),
+                target.folder,
             ),
             config.target,
             config.recipe,

@@ -6,7 +6,7 @@ batches, under one schedule over exactly the epochs of the whole fine-tuning.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 from sane_core.architectures.registry import architecture_named
+from sane_core.embedding.device import on_gpu
 from sane_core.generation.candidates import Samples, Weights
 from sane_core.generation.finetune import epochs_of_chunks, finetune
 from sane_core.generation.material import Sources
@@ -33,6 +34,7 @@ from sane_core.generation.transfer_rows import (
     transfer_metrics,
 )
 from sane_core.generation.transfer_target import Target, open_target
+from sane_core.pretraining.files import load
 from sane_core.zoo.population.score import score, stack
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
@@ -48,7 +50,7 @@ class TransferSources:
     """Folders that a transfer reads.
 
     Attributes:
-        zoo: Of the zoo's stages.
+        zoo: Of the zoo's stages; its others are decoders that were sharpened.
         images: Of the target's stage `images`.
     """
 
@@ -102,6 +104,8 @@ def transfer_to(
         given = prompts_of_target(
             sources.zoo, epochs, target, recipe, embed, preprocess, seed, advance
         )
+    decoders = {name: on_gpu(load(folder)) for name, folder in sources.zoo.others.items()}
+    given = replace(given, decoders=decoders)
     fresh = fresh_networks(given, recipe, seed)
     drawn = draw(given, config.methods, seed)
     settled = {method: given.settle(samples, fresh) for method, samples in drawn.items()}
@@ -223,6 +227,8 @@ def _write_facts(path: Path, given: Prompted, zoo: str, last: int) -> None:
         "bandwidth": config.bandwidth,
         "lengths": list(config.whole_lengths),
     }
+    if config.decoders:
+        facts["sharpened_on"] = config.sharpened_on
     path.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -71,6 +71,14 @@ def _boot(given: Prompted, rng: np.random.Generator) -> Samples:
     return _sampled(given, "shared_noise", given.target.config.bootstrap_rounds, rng)
 
 
+def _sharpened(given: Prompted, rng: np.random.Generator) -> Samples:
+    return _sub(given.decoded_by("sharpened"), rng)
+
+
+def _sharpened_unlabelled(given: Prompted, rng: np.random.Generator) -> Samples:
+    return _sub(given.decoded_by("sharpened_unlabelled"), rng)
+
+
 def _sampled(given: Prompted, distribution: str, rounds: int, rng: np.random.Generator) -> Samples:
     config = given.target.config
     sampler = Sampler(distribution, config.bandwidth, rounds, config.bandwidth)
@@ -128,6 +136,8 @@ _METHODS: dict[str, Callable[[Prompted, np.random.Generator], Samples]] = {
     "sub": _sub,
     "kde30": _kde30,
     "boot": _boot,
+    "sharpened_sub": _sharpened,
+    "sharpened_unlabelled_sub": _sharpened_unlabelled,
     "noise": _noise,
     "prompts": _prompts,
     "prompts_selected": _prompts_selected,

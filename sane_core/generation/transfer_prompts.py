@@ -3,8 +3,8 @@
 Either way they come with the generator that embeds them and selects samples (Algorithm 3).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from sane_core.generation.transfer_target import (
 )
 from sane_core.images.apart import check_apart
 from sane_core.images.files import read_images
+from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.weights.frame import read_frame
 from sane_core.weights.layers import Layer, layers_of_architecture
 from sane_core.weights.streaming import places_of, read_places
@@ -47,6 +48,7 @@ class Prompted:
         finisher: Completes networks on the target's images; None where the generator did that.
         head: Entries that are drawn anew; empty where the head is kept.
         frame: Of the prompts' own; None in the zoo's.
+        decoders: Sharpened SANEs by name. They encode as the generator's does.
     """
 
     target: Target
@@ -56,6 +58,19 @@ class Prompted:
     finisher: Generator | None = None
     head: tuple[str, ...] = ()
     frame: PromptFrame | None = None
+    decoders: Mapping[str, Autoencoder] = field(default_factory=dict)
+
+    def decoded_by(self, name: str) -> "Prompted":
+        """Return the same with a sharpened decoder.
+
+        Raises:
+            ValueError: If there is none of this name.
+        """
+        if name not in self.decoders:
+            raise ValueError(
+                f"decoder must be one of {sorted(self.decoders)}, got {name}: sharpen it first"
+            )
+        return replace(self, generator=replace(self.generator, model=self.decoders[name]))
 
     def settle(self, samples: Samples, fresh: Weights) -> Weights:
         """Make samples networks of the target that can be trained on.

@@ -16,7 +16,7 @@ from schemas.config.pretrain import PretrainConfig
 from schemas.config.probe import ProbeConfig
 from schemas.config.recipes import with_recipe
 from schemas.config.runner import RunnerConfig
-from schemas.config.sharpen import SharpenConfig
+from schemas.config.sharpen import DECODERS, SharpenConfig
 from schemas.config.transfer import TransferConfig, may_meet_new_positions
 from schemas.config.windows import WindowsConfig
 from schemas.config.zoo import ZooConfig
@@ -205,6 +205,17 @@ class BenchmarkConfig(Record):
             raise ValueError(
                 "ablate.views and ablate.window_sizes train on one zoo: together must be false"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sharpen_what_is_drawn_from(self) -> "BenchmarkConfig":
+        made = {DECODERS[each.target] for each in self.sharpen.each() if self.sharpen.steps}
+        for target in self.transfer.targets:
+            if missing := sorted({*target.decoders} - made):
+                raise ValueError(
+                    f"methods of transfer target {target.name} need the decoder {missing[0]}, "
+                    "which nothing makes: set sharpen.steps, and its target in sharpen.targets"
+                )
         return self
 
     @model_validator(mode="after")

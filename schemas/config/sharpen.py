@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from schemas.config.samplers import Decoder
 from schemas.records import Record
 
 Target = Literal["labels", "prompts"]
@@ -12,7 +13,7 @@ Target = Literal["labels", "prompts"]
 NoiseCoupling = Literal["shared_noise", "model"]
 """How noise on a network's latents is drawn: once for all its tokens, or for each of them."""
 
-DECODERS: dict[Target, str] = {"labels": "sharpened", "prompts": "sharpened_unlabelled"}
+DECODERS: dict[Target, Decoder] = {"labels": "sharpened", "prompts": "sharpened_unlabelled"}
 """What generation calls the decoder."""
 
 

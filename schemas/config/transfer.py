@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from schemas.config.images import ImagesConfig
+from schemas.config.samplers import Decoder
 from schemas.config.training import TrainingConfig
 from schemas.records import Record
 
@@ -22,8 +23,16 @@ TransferMethod = Literal[
     "kde30",
     "sub",
     "boot",
+    "sharpened_sub",
+    "sharpened_unlabelled_sub",
 ]
 """Where the networks that are fine-tuned come from."""
+
+SHARPENED: dict[TransferMethod, Decoder] = {
+    "sharpened_sub": "sharpened",
+    "sharpened_unlabelled_sub": "sharpened_unlabelled",
+}
+"""Method -> the sharpened decoder it draws from, as SUB does from SANE's own."""
 
 TARGET_PROMPTS, TARGET_PROMPT_EPOCHS = 3, 2
 """Prompt examples that are trained on a target, and for how long, if nothing is said."""
@@ -85,6 +94,11 @@ class TransferTarget(Record):
         min_length=1,
         description="where networks that are fine-tuned come from",
     )
+    sharpened_on: Literal["zoo", "target"] = Field(
+        default="zoo",
+        description="train images that decoders of sharpened methods are sharpened on: those of "
+        "the zoo's own task, or the target's, whose labels the decoder is then taught",
+    )
     candidates: int = Field(default=50, ge=1, description="samples drawn and scored")
     keep: int = Field(default=5, ge=1, description="networks of each method")
     bandwidth: float = Field(default=0.05, gt=0, description="h, in std of the training latents")
@@ -96,6 +110,11 @@ class TransferTarget(Record):
         "0 = they stay new",
     )
     conditioning_batch: int = Field(default=128, ge=2, description="images of such a batch")
+
+    @property
+    def decoders(self) -> tuple[Decoder, ...]:
+        """The sharpened decoders that its methods draw from."""
+        return tuple(SHARPENED[method] for method in self.methods if method in SHARPENED)
 
     @property
     def whole_lengths(self) -> tuple[int, ...]:
@@ -132,6 +151,11 @@ class TransferTarget(Record):
             raise ValueError(
                 "head must be auto where prompts is target: such prompts have the right head, got "
                 "new"
+            )
+        if self.head == "new" and self.sharpened_on == "target":
+            raise ValueError(
+                "sharpened_on must be zoo where head is new: what a decoder makes has the zoo's "
+                "head, which the target's labels are not for, got target"
             )
         if self.prompts == "target" and self.prompt_epochs == 0:
             raise ValueError("prompt_epochs must be >= 1 where prompts are trained here, got 0")

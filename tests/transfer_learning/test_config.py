@@ -53,9 +53,10 @@ def test_sane_gets_sines_where_it_meets_another_architecture_unless_told_otherwi
         ({"frame": "zoo"}, "frame is of prompts that are trained here"),
         ({"prompts": "target", "head": "new"}, "head must be auto where prompts is target"),
         ({"prompts": "target", "prompt_epochs": 0}, "prompt_epochs must be >= 1"),
+        ({"head": "new", "sharpened_on": "target"}, "sharpened_on must be zoo where head is new"),
         ({"zoos": ["mars"]}, r"zoos of transfer target task must be among \['digits-cnn'\]"),
     ],
-    ids=["keep", "epochs", "frame", "head", "prompt-epochs", "zoos"],
+    ids=["keep", "epochs", "frame", "head", "prompt-epochs", "sharpened", "zoos"],
 )
 def test_what_contradicts_itself_is_refused(changes, said):
     with pytest.raises(ValueError, match=said):
@@ -69,8 +70,22 @@ def test_a_transfer_needs_targets_of_different_names():
         BenchmarkConfig.model_validate({"transfer": {"targets": [TARGET, TARGET]}})
 
 
-@pytest.mark.parametrize("name", ["digits-mnist", "mnist-cifar", "resnet", "figure5"])
+@pytest.mark.parametrize("name", ["digits-mnist", "mnist-cifar", "resnet", "figure5", "sharpened"])
 def test_every_transfer_of_the_paper_can_be_run(name):
     config = load_configuration(DEPLOYMENTS / f"transfer-{name}.yaml")
     others = any(target.prompts == "target" for target in config.transfer.targets)
     assert config.pretrain.autoencoder.positions == ("sinusoidal" if others else "learned")
+
+
+def test_a_decoder_that_nothing_sharpens_is_refused():
+    methods = {"methods": ["scratch", "sharpened_sub"]}
+    with pytest.raises(ValueError, match=r"target task need the decoder sharpened.*sharpen\.steps"):
+        benchmark(**methods)
+    with pytest.raises(ValueError, match="need the decoder sharpened, which nothing makes"):
+        BenchmarkConfig.model_validate(
+            {
+                "experiments": ["transfer"],
+                "sharpen": {"steps": 2, "targets": ["prompts"]},
+                "transfer": {"targets": [TARGET | methods]},
+            }
+        )

@@ -14,12 +14,13 @@ def artifact(name):
     return Artifact(uri=f"store/{name}/0", digest="0" * 64, kind=name)
 
 
-def done(zoo, *targets):
+def done(zoo, *targets, **more):
     config = BenchmarkConfig.model_validate(
         {
             "zoos": [{"name": "a"}, {"name": "b"}],
             "experiments": ["transfer"],
             "transfer": {"targets": targets},
+            **more,
         }
     )
     calls = []
@@ -57,3 +58,26 @@ def test_networks_are_trained_as_the_zoos_unless_the_target_says_how():
     _, calls = done("a", task("one"), task("two", training=OWN.model_dump(mode="json")))
     recipes = [config.recipe for name, config, _ in calls if name == "transfer_learning"]
     assert [recipe.learning_rate for recipe in recipes] == [0.1, 0.2]
+
+
+def test_decoders_that_methods_draw_from_are_sharpened_on_the_images_a_target_says():
+    methods = ["scratch", "sharpened_sub"]
+    here = task("here", methods=methods, sharpened_on="target")
+    there = task("there", methods=[*methods, "sharpened_unlabelled_sub"])
+    _, calls = done("a", task("none"), here, there, sharpen={"steps": 3})
+    sharpened = [
+        (config.sharpen.targets[0], inputs["images"].kind)
+        for name, config, inputs in calls
+        if name == "sharpen"
+    ]
+    assert sharpened == [
+        ("labels", "images-3"),
+        ("labels", "zoo-images"),
+        ("prompts", "zoo-images"),
+    ]
+    decoders = [
+        sorted(name for name in inputs if name.startswith("sharpened"))
+        for name, _, inputs in calls
+        if name == "transfer_learning"
+    ]
+    assert decoders == [[], ["sharpened"], ["sharpened", "sharpened_unlabelled"]]

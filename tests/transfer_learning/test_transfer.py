@@ -1,6 +1,8 @@
 """A whole transfer on a tiny zoo: what is written, what is equal, what is refused."""
 
+import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,6 +12,7 @@ from safetensors.numpy import load_file
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.generation.finetune import finetune
+from sane_core.generation.sharpen import decoder_of
 from sane_core.generation.transfer import transfer_to
 from sane_core.generation.transfer_draw import draw, fresh_networks
 from sane_core.generation.transfer_prompts import prompts_of_zoo, train_prompts
@@ -66,6 +69,47 @@ def test_every_method_is_reported_at_every_epoch_of_every_length(folders, tmp_pa
     facts = json.loads((tmp_path / "target.json").read_text())
     assert facts["prompt_count"] == 6 and not facts["new_head"]
     assert len(list((tmp_path / "samples").iterdir())) == 2
+
+
+def test_a_sharpened_decoder_draws_around_the_same_latents_and_decodes_by_itself(folders):
+    opened, sources = open_target(target(), folders.root / "other", CNN), folders.sources("other")
+    given = prompts_of_zoo(sources.zoo, (3,), opened, EmbedConfig(), 0)
+    same, other = copy.deepcopy(given.generator.model), copy.deepcopy(given.generator.model)
+    with torch.no_grad():
+        for name, parameter in decoder_of(other).items():
+            parameter.add_(0.1 if name.startswith("tokens_out") else 0.0)
+    drawn_by = {
+        name: draw(replace(given, decoders={"sharpened": model}), ["sharpened_sub"], 0)
+        for name, model in (("same", same), ("other", other))
+    }
+    kept = {name: each["sharpened_sub"] for name, each in drawn_by.items()}
+    decoded = given.generator.decode(kept["same"].latents)
+    for name, values in decoded.items():
+        np.testing.assert_allclose(kept["same"].weights[name], values, atol=1e-5)
+    assert any(
+        not np.allclose(given.generator.decode(kept["other"].latents)[name], values, atol=1e-3)
+        for name, values in kept["other"].weights.items()
+        if name in decoded
+    )
+    with pytest.raises(ValueError, match=r"decoder must be one of \[\], got sharpened"):
+        draw(given, ["sharpened_sub"], 0)
+
+
+def test_the_facts_of_a_transfer_say_what_its_decoders_were_sharpened_on(folders, tmp_path):
+    sources = folders.sources("other")
+    sources = replace(sources, zoo=replace(sources.zoo, others={"sharpened": sources.zoo.model}))
+    metrics = transfer_to(
+        sources,
+        target(methods=["scratch", "sub", "sharpened_sub"], sharpened_on="target"),
+        RECIPE,
+        (3,),
+        EmbedConfig(),
+        PreprocessConfig(),
+        0,
+        tmp_path,
+    )
+    assert "transfer.task.sharpened_sub.epoch1" in metrics
+    assert json.loads((tmp_path / "target.json").read_text())["sharpened_on"] == "target"
 
 
 def test_equal_transfers_give_equal_files(folders, tmp_path):
