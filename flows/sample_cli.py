@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.loading import Device, explained, load_sane
+from flows.loading import explained, load_sane
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +90,9 @@ def sample(
     data_folder: Annotated[Path, typer.Option(help="Folder of the datasets' files.")] = Path(
         "data"
     ),
-    device: Device = "cpu",
+    device: Annotated[
+        str, typer.Option(help="Where autoencoder and networks run: cpu, cuda, cuda:1.")
+    ] = "cpu",
 ) -> None:
     """Sample new networks around prompts, and select them on images."""
     from sane_core.api.sampled import check_empty

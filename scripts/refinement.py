@@ -30,7 +30,7 @@ from sane_core.generation.refine import images_of_steps
 from sane_core.generation.refine_target import Refining, answers_of_prompts, loss_towards
 from sane_core.generation.rows import gap_metrics
 from sane_core.seeding import rng_for
-from sane_core.zoo.population.score import logits, score, stack
+from sane_core.zoo.population.score import logits, stack
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.refine import RefineConfig, RefineTarget
@@ -163,8 +163,7 @@ def _point(
     noisy = with_noise(given.prompts.weights, generator.layers, size, config.candidates, rng)
     models = _trained(given, noisy, refine, rng)
     kept = generator.select(models, np.full(config.candidates, -1), config.keep)
-    architecture = generator.architecture
-    correct, _ = score(architecture, stack(architecture, kept.weights), given.images["test"])
+    correct = generator.correct(kept.weights, given.images["test"])
     overlap = float(error_overlap(~correct, given.wrong).mean())
     candidates = float(kept.candidate_accuracy.mean())
     return FrontPoint("", size, seed[1], float(correct.mean()), overlap, candidates)
@@ -176,12 +175,14 @@ def _trained(
     """Take Adam's steps on weights, as refinement does on latents."""
     architecture, images = given.architecture, given.images["train"]
     start = {name: weights[name] for name in architecture.shapes()}
-    leaves = {name: v.clone().requires_grad_() for name, v in stack(architecture, start).items()}
+    device = given.generator.device
+    population = {name: v.to(device) for name, v in stack(architecture, start).items()}
+    leaves = {name: v.clone().requires_grad_() for name, v in population.items()}
     optimizer = torch.optim.Adam(leaves.values(), lr=config.learning_rate)
     refining = Refining(images, given.prompts.weights)
     for chosen in images_of_steps(len(images), config, rng):
-        pixels = torch.from_numpy(images.numbers(chosen))
-        labels, known = torch.tensor(images.labels[chosen]), None
+        pixels = torch.from_numpy(images.numbers(chosen)).to(device)
+        labels, known = torch.tensor(images.labels[chosen], device=device), None
         if config.target != "labels":
             known = answers_of_prompts(refining, architecture, pixels, 100)
         loss = loss_towards(config.target, labels, known, np.empty(0, np.int64))
@@ -189,7 +190,7 @@ def _trained(
         optimizer.zero_grad()
         loss(answers).mean(1).sum().backward()
         optimizer.step()
-    return {name: values.detach().numpy() for name, values in leaves.items()}
+    return {name: values.detach().cpu().numpy() for name, values in leaves.items()}
 
 
 def _tell_advantage(points: list[FrontPoint], steps: int, target: RefineTarget | None) -> None:

@@ -22,7 +22,7 @@ from sane_core.generation.novelty import error_overlap
 from sane_core.generation.rows import gap_metrics
 from sane_core.seeding import rng_for
 from sane_core.zoo.population.members import members_of
-from sane_core.zoo.population.score import score, stack
+from sane_core.zoo.population.score import stack
 from sane_core.zoo.population.train import train, way_for
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
@@ -102,13 +102,9 @@ def _trained_on(given: Material, config: GenerateConfig, size: float, seed: int)
     def report(epoch: int, population: dict) -> None:
         if epoch and epoch not in [-(-steps // per_epoch) for steps in STEPS]:
             return
-        models = {name: values.numpy().copy() for name, values in population.items()}
+        models = {name: values.cpu().numpy().copy() for name, values in population.items()}
         kept = generator.select(models, np.full(config.candidates, -1), config.keep)
-        correct, _ = score(
-            generator.architecture,
-            stack(generator.architecture, kept.weights),
-            given.images["test"],
-        )
+        correct = generator.correct(kept.weights, given.images["test"])
         overlap = float(error_overlap(~correct, given.wrong).mean())
         found = FrontPoint("", size, 0, float(correct.mean()), overlap, 0.0)
         candidates = replace(found, candidate_accuracy=float(kept.candidate_accuracy.mean()))
@@ -121,7 +117,8 @@ def _trained_on(given: Material, config: GenerateConfig, size: float, seed: int)
         members_of(recipe, range(10**6, 10**6 + config.candidates), seed),
         recipe,
         seed,
-        way=way_for(generator.architecture, recipe),
+        way=way_for(generator.architecture, recipe, generator.device),
+        device=generator.device,
         on_epoch=report,
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from sane_core.generation.baselines import with_matched_noise
 from sane_core.generation.batch_norm import SUFFIXES, has_running_statistics
-from sane_core.generation.candidates import Samples, Weights, finite_models, keep_best
+from sane_core.generation.candidates import Samples, Weights, finite_models
 from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.generator import Generator
@@ -85,7 +85,7 @@ def draw_blindly(
     rng = rng_for(config.seed, "sample", config.method)
     drawn = DISTRIBUTIONS[sampler.distribution](latents, config.n, sampler.spread, rng)
     index = drawn.prompt
-    whole = generator.complete(generator.decode(drawn.latents), index)
+    whole = generator.reconstruct(drawn.latents, index)
     whole |= _statistics_of(prompts, index, generator)
     finite = finite_models(whole)
     if not finite.any():
@@ -119,10 +119,7 @@ def beside(
         samples: The kept samples, in the aligned frame.
         config: What was drawn.
     """
-    selected = keep_best(
-        generator.architecture, prompts, generator.validation, config.n
-    ).validation_accuracy
-    found = {"prompts selected": selected}
+    found = {"prompts selected": generator.best(prompts, config.n).validation_accuracy}
     if (samples.prompt >= 0).all():
         again = np.arange(config.candidates) % len(samples)
         like = {name: samples.weights[name][again] for name in generator.architecture.shapes()}

@@ -18,7 +18,7 @@ from sane_core.api.task import Task
 from sane_core.architectures.architecture import Architecture
 from sane_core.embedding.embed import encode, has_one_latent, whole_models
 from sane_core.generation.batch_norm import SUFFIXES, condition
-from sane_core.generation.candidates import Samples, Weights, keep_best
+from sane_core.generation.candidates import Samples, Weights, score_candidates
 from sane_core.weights.shards import within
 from sane_core.zoo.population.score import stack
 from schemas.config.embed import EmbedConfig
@@ -66,7 +66,7 @@ def take_prompts(
         bundle: The SANE.
         task: Images to score on; None: the first prompt counts as the best.
         config: How running statistics are measured that prompts lack.
-        device: Where they are matched.
+        device: Where they are scored and matched.
 
     Raises:
         ValueError: If a prompt's answers are not finite; as `prepare`.
@@ -77,8 +77,8 @@ def take_prompts(
     raw = {name: np.stack([each.entries[name] for each in given]) for name in having}
     accuracy, best = None, 0
     if task:
-        raw = _with_statistics(raw, architecture, task, config)
-        accuracy = _score(raw, architecture, task)
+        raw = _with_statistics(raw, architecture, task, config, device)
+        accuracy = _score(raw, architecture, task, device)
         best = int(np.argmax(accuracy))
     align = not target.note
     prepared = prepare(given, target.network, bundle, align, device, reference=best)
@@ -123,23 +123,23 @@ def put_back(
     return [given[at].put_back(state) for at, state in zip(like, states, strict=True)]
 
 
-def _score(raw: Weights, architecture: Architecture, task: Task) -> np.ndarray:
-    count = len(next(iter(raw.values())))
-    scored = keep_best(architecture, raw, task.validation, count)
-    if scored.broken:
+def _score(raw: Weights, architecture: Architecture, task: Task, device: str) -> np.ndarray:
+    scores = score_candidates(architecture, raw, task.validation, device)
+    if scores.broken:
         raise ValueError(
-            f"prompts must give finite answers on data, got {scored.broken} of {count} that do "
-            "not; leave them out"
+            f"prompts must give finite answers on data, got {scores.broken} of "
+            f"{len(scores.finite)} that do not; leave them out"
         )
-    return scored.candidate_accuracy
+    return scores.accuracy
 
 
 def _with_statistics(
-    raw: Weights, architecture: Architecture, task: Task, config: SampleConfig
+    raw: Weights, architecture: Architecture, task: Task, config: SampleConfig, device: str
 ) -> Weights:
     """Measure running statistics that not all prompts have."""
     needed = [name for name in architecture.buffers() if name.endswith(SUFFIXES)]
     if set(needed) <= raw.keys():
         return raw
-    found = condition(architecture, stack(architecture, raw), task.conditioning(config))
+    population = stack(architecture, raw)
+    found = condition(architecture, population, task.conditioning(config), device=device)
     return {name: values.numpy() for name, values in found.items()}

@@ -78,7 +78,7 @@ def sample_networks(
         config: What to draw.
         align: Whether prompts are brought into the reference's order of units.
         baselines: Whether to select among prompts and noisy prompts as well.
-        device: Where prompts are matched.
+        device: Where networks run, and where prompts are matched: that of the autoencoder.
 
     Raises:
         ValueError: If prompts, data and architecture do not fit together, or the method needs what

@@ -46,7 +46,8 @@ class Sane:
 
         Args:
             bundle: Description, autoencoder, references.
-            device: Where the autoencoder runs: `cpu`, `cuda`, `cuda:1`.
+            device: Where the autoencoder runs, and networks that are sampled: `cpu`, `cuda`,
+                `cuda:1`.
 
         Raises:
             ValueError: If the device is not there.

@@ -3,7 +3,7 @@
 What is not finite, in weights or in answers, is counted and never kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,51 @@ class Samples:
         return len(self.validation_accuracy)
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What candidates reach on validation images.
+
+    Attributes:
+        accuracy: float64 [candidates]; 0 where not finite.
+        loss: Mean cross-entropy float64 [candidates].
+        finite: Whether weights and answers are, bool [candidates].
+    """
+
+    accuracy: np.ndarray
+    loss: np.ndarray
+    finite: np.ndarray
+
+    @property
+    def broken(self) -> int:
+        """Candidates that are not finite."""
+        return int((~self.finite).sum())
+
+    def only(self, chosen: np.ndarray) -> "Scores":
+        """Return those of some candidates, int64 [chosen]."""
+        return Scores(self.accuracy[chosen], self.loss[chosen], self.finite[chosen])
+
+    def best(self, keep: int) -> np.ndarray:
+        """Return the numbers of the best, ties by lower loss; of finite ones only."""
+        ranked = _ranked(self.accuracy, np.where(self.finite, self.loss, np.inf))
+        return ranked[: min(keep, int(self.finite.sum()))]
+
+
+def score_candidates(
+    architecture: Architecture, weights: Mapping[str, np.ndarray], validation: Images, device: str
+) -> Scores:
+    """Score candidates on validation images.
+
+    Args:
+        architecture: Architecture of the candidates.
+        weights: Entry -> float32 [candidates, ...].
+        validation: Validation images.
+        device: Where.
+    """
+    correct, loss = score(architecture, stack(architecture, weights), validation, device=device)
+    finite = np.isfinite(loss) & finite_models(weights)
+    return Scores(np.where(finite, correct.mean(1), 0.0), loss, finite)
+
+
 def keep_best(
     architecture: Architecture,
     weights: Mapping[str, np.ndarray],
@@ -50,6 +95,8 @@ def keep_best(
     keep: int,
     latents: np.ndarray | None = None,
     prompt: np.ndarray | None = None,
+    *,
+    device: str,
 ) -> Samples:
     """Score candidates on validation images and keep the best, ties by lower loss.
 
@@ -60,19 +107,48 @@ def keep_best(
         keep: Models to keep; fewer are kept where fewer are finite.
         latents: [candidates, N, d_z] to keep alongside.
         prompt: int64 [candidates] to keep alongside.
+        device: Where they are scored.
     """
-    correct, loss = score(architecture, stack(architecture, weights), validation)
-    finite = np.isfinite(loss) & finite_models(weights)
-    accuracy = np.where(finite, correct.mean(1), 0.0)
-    best = _ranked(accuracy, np.where(finite, loss, np.inf))[: min(keep, int(finite.sum()))]
+    scores = score_candidates(architecture, weights, validation, device)
+    return kept_of(weights, scores, keep, latents, prompt)
+
+
+def kept_of(
+    weights: Mapping[str, np.ndarray],
+    scores: Scores,
+    keep: int,
+    latents: np.ndarray | None = None,
+    prompt: np.ndarray | None = None,
+) -> Samples:
+    """Keep the best of candidates that have been scored; the arguments are those of `keep_best`."""
+    best = scores.best(keep)
     return Samples(
         weights={name: values[best] for name, values in weights.items()},
         latents=np.empty((0, 0, 0), np.float32) if latents is None else latents[best],
         prompt=np.full(len(best), -1) if prompt is None else prompt[best],
-        validation_accuracy=accuracy[best],
-        validation_loss=loss[best],
-        candidate_accuracy=accuracy,
-        broken=int((~finite).sum()),
+        validation_accuracy=scores.accuracy[best],
+        validation_loss=scores.loss[best],
+        candidate_accuracy=scores.accuracy,
+        broken=scores.broken,
+    )
+
+
+def as_they_are(weights: Weights, scores: Scores, prompt: np.ndarray) -> Samples:
+    """Take networks without any selection, in their order.
+
+    Args:
+        weights: Entry -> float32 [models, ...].
+        scores: Theirs.
+        prompt: The prompt each is or stands on, int64 [models].
+    """
+    return Samples(
+        weights=weights,
+        latents=np.empty((0, 0, 0), np.float32),
+        prompt=prompt,
+        validation_accuracy=scores.accuracy,
+        validation_loss=np.full(len(prompt), np.nan),
+        candidate_accuracy=scores.accuracy,
+        broken=scores.broken,
     )
 
 
@@ -109,6 +185,27 @@ def best_of(parts: Sequence[Samples], keep: int) -> Samples:
 
 def _ranked(accuracy: np.ndarray, loss: np.ndarray) -> np.ndarray:
     return np.lexsort((loss, -accuracy))
+
+
+def joined(parts: Iterable[Weights], count: int) -> Weights:
+    """Put networks that come in parts into one set; a part may go before the next one comes.
+
+    Args:
+        parts: Entry -> [some, ...], the same entries in all.
+        count: Networks of all parts.
+    """
+    whole: Weights = {}
+    start = 0
+    for part in parts:
+        stop = start + len(next(iter(part.values())))
+        if stop - start == count:
+            return part
+        for name, values in part.items():
+            if not start:
+                whole[name] = np.empty((count, *values.shape[1:]), values.dtype)
+            whole[name][start:stop] = values
+        start = stop
+    return whole
 
 
 def finite_models(weights: Mapping[str, np.ndarray]) -> np.ndarray:

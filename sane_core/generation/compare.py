@@ -1,16 +1,16 @@
 """Every way to get initial weights, side by side: samplers, prompts, baselines, scratch (§5.2).
 
 Everything selected is selected on validation images in the same way: `candidates` models, the best
-`keep` kept. Test images are only ever scored on.
+`keep` kept. Test images are only ever scored on. What no draw changes is made once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sane_core.generation.baselines import average, interpolated, with_matched_noise
-from sane_core.generation.candidates import Samples, Weights, keep_best
+from sane_core.generation.candidates import Samples, Scores, Weights, as_they_are, kept_of
 from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.generator import Generator
@@ -33,7 +33,7 @@ RECONSTRUCTIONS = {
 UNSELECTED = ("prompts", *RECONSTRUCTIONS.values())
 """Methods that report all their models, and fine-tune as many as there are samples."""
 ONCE = (*UNSELECTED, "prompts_selected", "best_prompt", "average")
-"""Methods that do not depend on the draw: they count once."""
+"""Methods that do not depend on the draw: they are made once, and count once."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,33 @@ class Prompts:
 
     Attributes:
         weights: Entry -> float32 [prompts, ...], aligned, raw; buffers too.
-        validation_accuracy: float64 [prompts].
+        scores: On validation images.
     """
 
     weights: Weights
-    validation_accuracy: np.ndarray
+    scores: Scores
 
     def __len__(self) -> int:
-        return len(self.validation_accuracy)
+        return len(self.scores.accuracy)
+
+    @property
+    def validation_accuracy(self) -> np.ndarray:
+        """Of each, float64 [prompts]."""
+        return self.scores.accuracy
 
     def only(self, chosen: np.ndarray) -> "Prompts":
         """Return these prompts only, int64 [kept]."""
         weights = {name: values[chosen] for name, values in self.weights.items()}
-        return Prompts(weights, self.validation_accuracy[chosen])
+        return Prompts(weights, self.scores.only(chosen))
+
+    def selected(self, keep: int) -> Samples:
+        """Keep the best."""
+        return kept_of(self.weights, self.scores, keep, prompt=np.arange(len(self)))
+
+    def in_order(self, order: np.ndarray) -> Samples:
+        """Take some without selection, int64 [taken]."""
+        some = self.only(order)
+        return as_they_are(some.weights, some.scores, order)
 
 
 @dataclass(frozen=True)
@@ -85,14 +99,13 @@ def score_prompts(generator: Generator, weights: Weights) -> Prompts:
     Raises:
         ValueError: If a prompt is not finite.
     """
-    count = len(next(iter(weights.values())))
-    scored = keep_best(generator.architecture, weights, generator.validation, count)
-    if scored.broken:
+    scores = generator.scores(weights)
+    if scores.broken:
         raise ValueError(
-            f"prompts must be finite in weights and answers, got {scored.broken} of {count} that "
-            "are not; leave them out"
+            f"prompts must be finite in weights and answers, got {scores.broken} of "
+            f"{len(scores.finite)} that are not; leave them out"
         )
-    return Prompts(weights, scored.candidate_accuracy)
+    return Prompts(weights, scores)
 
 
 def embed_prompts(generator: Generator, prompts: Prompts) -> PromptLatents:
@@ -101,32 +114,37 @@ def embed_prompts(generator: Generator, prompts: Prompts) -> PromptLatents:
     return PromptLatents(latents, generator.mean, generator.scale, prompts.validation_accuracy)
 
 
-def draw_all(
+def draws_of(
     decoders: Mapping[str, Decoder],
     prompts: Prompts,
     recipe: TrainingConfig,
     config: GenerateConfig,
     seed: int,
-    repeat: int,
-) -> dict[str, Samples]:
-    """Draw every method's models once.
+) -> Iterator[dict[str, Samples]]:
+    """Draw every method's models, as many times as the configuration says.
 
     Args:
         decoders: `sane`, and what else there is: `global`, `sharpened`, `sharpened_unlabelled`.
         prompts: Prompt examples.
         recipe: How the zoo's networks start.
-        config: Samplers, candidates, keep, bandwidth.
+        config: Samplers, candidates, keep, bandwidth, draws.
         seed: The run's seed.
-        repeat: Number of the independent draw.
 
-    Returns:
-        Method -> models: every sampler; prompts and reconstructions (all of them, in random
-        order), prompts_selected, best_prompt, noise (as far from its prompt as a SUB sample),
-        interpolation, average, scratch; global_kde30 of the decoder with one latent per model.
+    Yields:
+        Method -> models of each draw: every sampler; prompts and reconstructions (all of them, in
+        random order), prompts_selected, best_prompt, noise (as far from its prompt as a SUB
+        sample), interpolation, average, scratch; global_kde30 of the decoder with one latent per
+        model. What does not depend on the draw (`ONCE`) is in the first alone.
     """
     methods = samplers_of(decoders, config, seed) | baselines_of(decoders, prompts, config)
-    drawn = {name: draw(rng_for(seed, "generate", name, repeat)) for name, draw in methods.items()}
-    return drawn | {"scratch": _scratch(decoders["sane"].generator, recipe, config, seed, repeat)}
+    generator = decoders["sane"].generator
+    for repeat in range(config.seeds):
+        drawn = {
+            name: draw(rng_for(seed, "generate", name, repeat))
+            for name, draw in methods.items()
+            if not (repeat and name in ONCE)
+        }
+        yield drawn | {"scratch": _scratch(generator, recipe, config, seed, repeat)}
 
 
 def samplers_of(
@@ -161,24 +179,18 @@ def baselines_of(
     """Return what samplers are compared with, by name; all but scratch."""
     generator = decoders["sane"].generator
     weights, candidates, keep = prompts.weights, config.candidates, config.keep
-    everything = np.arange(len(prompts))
 
     def select(models: Weights, keep: int) -> Samples:
         count = len(next(iter(models.values())))
         return generator.select(models, np.full(count, -1), keep)
 
-    def as_they_are(keep: int) -> Samples:
-        return keep_best(generator.architecture, weights, generator.validation, keep)
-
     def reconstructed(decoder: Decoder) -> Method:
-        own = decoder.generator
-        decoded = own.complete(own.decode(decoder.prompts.latents), everything)
-        return lambda rng: _unselected(decoded, generator, rng)
+        return lambda rng: _reconstructed(decoder, rng.permutation(len(prompts)))
 
     methods: dict[str, Method] = {
-        "prompts": lambda rng: _unselected(weights, generator, rng),
-        "prompts_selected": lambda _: as_they_are(keep),
-        "best_prompt": lambda _: as_they_are(1),
+        "prompts": lambda rng: prompts.in_order(rng.permutation(len(prompts))),
+        "prompts_selected": lambda _: prompts.selected(keep),
+        "best_prompt": lambda _: prompts.selected(1),
         "noise": lambda rng: select(_matched_noise(decoders["sane"], prompts, config, rng), keep),
         "interpolation": lambda rng: select(interpolated(weights, 0.25, candidates, rng), keep),
         "average": lambda _: select(average(weights), 1),
@@ -197,24 +209,16 @@ def _scratch(
         generator.architecture, members_of(recipe, runs, seed), seed, recipe.initial_bias
     )
     weights = {name: values.numpy() for name, values in start.items()}
-    return keep_best(generator.architecture, weights, generator.validation, config.keep)
+    return generator.best(weights, config.keep)
 
 
-def _unselected(weights: Weights, generator: Generator, rng: np.random.Generator) -> Samples:
-    """Keep all models, in random order."""
-    order = rng.permutation(len(next(iter(weights.values()))))
-    everything = {name: values[order] for name, values in weights.items()}
-    scored = keep_best(generator.architecture, everything, generator.validation, len(order))
-    accuracy, nothing = scored.candidate_accuracy, np.full(len(order), np.nan)
-    return Samples(
-        weights=everything,
-        latents=np.empty((0, 0, 0), np.float32),
-        prompt=order,
-        validation_accuracy=accuracy,
-        validation_loss=nothing,
-        candidate_accuracy=accuracy,
-        broken=scored.broken,
-    )
+def _reconstructed(decoder: Decoder, order: np.ndarray) -> Samples:
+    """Decode the prompts' own latents; keep all, in a given order."""
+    generator, latents = decoder.generator, decoder.prompts.latents
+    decoded = generator.reconstruct(latents, np.arange(len(latents)))
+    # Entry by entry, so that the networks are not in memory twice.
+    ordered = {name: decoded.pop(name)[order] for name in [*decoded]}
+    return as_they_are(ordered, generator.scores(ordered), order)
 
 
 def _matched_noise(

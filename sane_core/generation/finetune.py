@@ -16,9 +16,13 @@ from sane_core.architectures.architecture import Architecture
 from sane_core.images.images import Images
 from sane_core.zoo.population.initialize import Population
 from sane_core.zoo.population.members import members_of
+from sane_core.zoo.population.memory import members_that_fit
 from sane_core.zoo.population.score import answers_of, stack
 from sane_core.zoo.population.train import train, way_for, with_buffers
 from schemas.config.training import TrainingConfig
+
+AT_ONCE = 50
+"""Models trained at once; fewer where a GPU cannot hold them."""
 
 Origin = TypeVar("Origin", bound=Hashable)
 """What a set of starting weights is called by the caller."""
@@ -46,6 +50,7 @@ def finetune(
     epochs: Sequence[int],
     seed: int,
     chunk: int,
+    device: str,
     on_epoch: Callable[[], None] | None = None,
 ) -> dict[Origin, Tuned]:
     """Train all models and score them on test images.
@@ -58,30 +63,30 @@ def finetune(
         epochs: Epochs to report; 0 (zero-shot) is added.
         seed: The run's seed.
         chunk: Models trained at once.
+        device: Where.
         on_epoch: Called after every epoch of every chunk, and before the first.
 
     Returns:
         Origin -> accuracies.
     """
     whole = {o: with_buffers(architecture, stack(architecture, w)) for o, w in starts.items()}
-    counts = {origin: len(next(iter(models.values()))) for origin, models in whole.items()}
-    joined = {
-        name: torch.cat([models[name] for models in whole.values()])
-        for name in next(iter(whole.values()))
-    }
-    origins = [origin for origin, count in counts.items() for _ in range(count)]
-    numbers = [i for count in counts.values() for i in range(count)]
-    results = _Results(images["test"].labels, sorted({0, *epochs}), origins)
-    for start in range(0, len(numbers), chunk):
-        part = slice(start, start + chunk)
+    models = [(o, i) for o, own in whole.items() for i in range(len(next(iter(own.values()))))]
+    results = _Results(
+        images["test"].labels, sorted({0, *epochs}), [origin for origin, _ in models]
+    )
+    for start in range(0, len(models), chunk):
+        part = models[start : start + chunk]
 
-        def report(epoch: int, population: Population, mine: list[Origin] = origins[part]) -> None:
+        def report(
+            epoch: int, population: Population, mine: Sequence[tuple[Origin, int]] = part
+        ) -> None:
             if epoch in results.epochs:
-                results.add(epoch, mine, answers_of(architecture, population, images["test"]))
+                answers = answers_of(architecture, population, images["test"], device=device)
+                results.add(epoch, [origin for origin, _ in mine], answers)
             if on_epoch:
                 on_epoch()
 
-        population = {name: values[part] for name, values in joined.items()}
+        population = _taken(whole, part)
         if results.epochs == [0]:
             report(0, population)
             continue
@@ -89,13 +94,31 @@ def finetune(
             architecture,
             population,
             images["train"],
-            members_of(recipe, [10**6 + i for i in numbers[part]], seed),
+            members_of(recipe, [10**6 + i for _, i in part], seed),
             recipe.model_copy(update={"epochs": results.epochs[-1]}),
             seed,
-            way=way_for(architecture, recipe),
+            way=way_for(architecture, recipe, device),
+            device=device,
             on_epoch=report,
         )
     return {origin: results.of(origin) for origin in starts}
+
+
+def models_at_once(
+    architecture: Architecture, recipe: TrainingConfig, seed: int, device: str
+) -> int:
+    """Return how many models to train at once on a device."""
+    if torch.device(device).type == "cpu":
+        return AT_ONCE
+    members = members_of(recipe, range(AT_ONCE), seed)
+    way = way_for(architecture, recipe, device)
+    return members_that_fit(architecture, recipe, members, seed, way, device)
+
+
+def _taken(whole: Mapping[Origin, Population], models: Sequence[tuple[Origin, int]]) -> Population:
+    """Return some models, each the i-th of its origin, as one population."""
+    names = [*whole[models[0][0]]]
+    return {name: torch.stack([whole[o][name][i] for o, i in models]) for name in names}
 
 
 def epochs_of_chunks(models: int, epochs: Sequence[int], chunk: int) -> int:

@@ -16,7 +16,6 @@ from sane_core.generation.novelty import error_overlap
 from sane_core.generation.sample import Sampler, sample
 from sane_core.images.images import Images
 from sane_core.seeding import rng_for
-from sane_core.zoo.population.score import score, stack
 from schemas.config.generate import GenerateConfig
 from schemas.config.samplers import SamplerConfig
 
@@ -62,13 +61,13 @@ def sweep(
         seed: The run's seed.
         on_point: Called after every point.
     """
-    architecture = decoders["sane"].generator.architecture
+    generator = decoders["sane"].generator
     points = []
     for sampler, draw, knobs in _swept(decoders, prompts, config):
         for knob in knobs:
             for repeat in range(config.seeds):
                 samples = draw(knob, rng_for(seed, "front", sampler, knob, repeat))
-                correct, _ = score(architecture, stack(architecture, samples.weights), test)
+                correct = generator.correct(samples.weights, test)
                 overlap = error_overlap(~correct, training_wrong).mean()
                 candidates = samples.candidate_accuracy.mean()
                 accuracy = float(correct.mean())

@@ -2,28 +2,40 @@
 
 decode with halo → detokenize on the target architecture → undo standardization → entries that no
 token is cut from → batch-norm conditioning → score on validation images.
+
+All of it runs where the autoencoder is (`Generator.device`), as many networks at once as memory
+allows; what comes out is in the memory of the CPU.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sane_core.architectures.architecture import Architecture
+from sane_core.embedding.device import device_of
 from sane_core.embedding.embed import decode, encode
 from sane_core.generation.batch_norm import Conditioning, condition, has_running_statistics
-from sane_core.generation.candidates import Samples, Weights, best_of, keep_best
+from sane_core.generation.candidates import (
+    Samples,
+    Scores,
+    Weights,
+    best_of,
+    joined,
+    keep_best,
+    score_candidates,
+)
 from sane_core.generation.refine_target import Refining
 from sane_core.images.images import Images
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.weights.layers import Layer
-from sane_core.weights.standardize import Statistics, standardize, unstandardize
+from sane_core.weights.standardize import Statistics, unstandardize
 from sane_core.weights.tokens import detokenize, tokenize
-from sane_core.zoo.population.score import stack
+from sane_core.zoo.population.score import score, stack
 from schemas.config.embed import EmbedConfig
 
 AT_ONCE = 2**28
-"""Weights of the candidates that are decoded, conditioned and scored together (1 GiB)."""
+"""Weights of the networks that are encoded, or decoded, conditioned and scored together (1 GiB)."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +82,33 @@ class Generator:
         """
         self.model.check_positions(self.positions)
 
+    @property
+    def device(self) -> str:
+        """Where networks are decoded, conditioned, scored and trained: where the autoencoder is."""
+        return str(device_of(self.model))
+
+    def parts(self, count: int) -> Iterator[slice]:
+        """Cut so many networks into those that are at hand at once."""
+        many = max(1, AT_ONCE // self.architecture.parameter_count())
+        return (slice(start, min(start + many, count)) for start in range(0, count, many))
+
     def encode(self, weights: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the latents of networks in the aligned frame, float32 [models, N, d_z]."""
-        standard = standardize(weights, self.layers, self.statistics)
-        tokens = tokenize(standard, self.layers, self.model.shape.d_t)
+        cut = {name: weights[name] for layer in self.layers for name in layer.entries}
+        count = len(next(iter(cut.values())))
+        some = ({name: values[part] for name, values in cut.items()} for part in self.parts(count))
+        return np.concatenate([self._encoded(each) for each in some])
+
+    def _encoded(self, weights: Weights) -> np.ndarray:
+        tokens = tokenize(weights, self.layers, self.model.shape.d_t, self.statistics)
         return encode(self.model, tokens, self.positions, self.lengths, self.embed)
 
     def decode(self, latents: np.ndarray) -> Weights:
         """Decode latents, as `encode` gives them: detokenize, then undo standardization."""
+        parts = self.parts(len(latents))
+        return joined((self._decoded(latents[part]) for part in parts), len(latents))
+
+    def _decoded(self, latents: np.ndarray) -> Weights:
         tokens = decode(self.model, latents, self.positions, self.lengths, self.embed)
         return unstandardize(detokenize(tokens, self.layers), self.layers, self.statistics)
 
@@ -100,8 +131,16 @@ class Generator:
         if self.conditioning is None or not has_running_statistics(self.architecture):
             return whole
         population = stack(self.architecture, whole)
-        conditioned = condition(self.architecture, population, self.conditioning)
+        conditioned = condition(
+            self.architecture, population, self.conditioning, device=self.device
+        )
         return {name: values.numpy() for name, values in conditioned.items()}
+
+    def reconstruct(self, latents: np.ndarray, prompt: np.ndarray) -> Weights:
+        """Decode and complete latents float32 [models, N, d_z] that stand on prompts [models]."""
+        parts = self.parts(len(latents))
+        whole = (self.complete(self.decode(latents[part]), prompt[part]) for part in parts)
+        return joined(whole, len(latents))
 
     def rest_of(self, names: Iterable[str], prompt: np.ndarray) -> Weights:
         """Return entries that no token is cut from, of samples that stand on these prompts.
@@ -126,6 +165,26 @@ class Generator:
             ).astype(np.float32)
         return found
 
+    def scores(self, weights: Mapping[str, np.ndarray]) -> Scores:
+        """Score whole networks on validation images."""
+        return score_candidates(self.architecture, weights, self.validation, self.device)
+
+    def correct(self, weights: Mapping[str, np.ndarray], images: Images) -> np.ndarray:
+        """Return which images whole networks get right, bool [models, images]."""
+        population = stack(self.architecture, weights)
+        return score(self.architecture, population, images, device=self.device)[0]
+
+    def best(
+        self,
+        weights: Mapping[str, np.ndarray],
+        keep: int,
+        latents: np.ndarray | None = None,
+        prompt: np.ndarray | None = None,
+    ) -> Samples:
+        """Keep the best of whole networks on validation images; see `keep_best`."""
+        architecture, images = self.architecture, self.validation
+        return keep_best(architecture, weights, images, keep, latents, prompt, device=self.device)
+
     def select(self, weights: Mapping[str, np.ndarray], prompt: np.ndarray, keep: int) -> Samples:
         """Complete candidates, score them on validation images and keep the best.
 
@@ -137,17 +196,13 @@ class Generator:
         Raises:
             ValueError: If none is finite.
         """
-        whole = self.complete(weights, prompt)
-        kept = keep_best(self.architecture, whole, self.validation, keep, prompt=prompt)
+        kept = self.best(self.complete(weights, prompt), keep, prompt=prompt)
         return best_of([kept], keep)
 
     def select_decoded(self, latents: np.ndarray, prompt: np.ndarray, keep: int) -> Samples:
         """The same for candidates as latents [candidates, N, d_z], as many at once as fit."""
-        many = max(1, AT_ONCE // self.architecture.parameter_count())
-        parts = []
-        for start in range(0, len(latents), many):
-            some, own = latents[start : start + many], prompt[start : start + many]
-            whole = self.complete(self.decode(some), own)
-            kept = keep_best(self.architecture, whole, self.validation, keep, some, own)
-            parts.append(kept)
-        return best_of(parts, keep)
+        kept = []
+        for part in self.parts(len(latents)):
+            some, own = latents[part], prompt[part]
+            kept.append(self.best(self.complete(self.decode(some), own), keep, some, own))
+        return best_of(kept, keep)

@@ -16,7 +16,7 @@ from sane_core.embedding.device import on_gpu
 from sane_core.embedding.embed import encode, encode_each, whole_models
 from sane_core.embedding.packing import Sequence as Tokens
 from sane_core.generation.batch_norm import Conditioning
-from sane_core.generation.candidates import Weights
+from sane_core.generation.candidates import Weights, joined
 from sane_core.generation.checks import check_images
 from sane_core.generation.compare import (
     GLOBAL,
@@ -92,9 +92,14 @@ class Material:
     wrong: np.ndarray
 
     @property
+    def generator(self) -> Generator:
+        """The plain SANE's."""
+        return self.decoders["sane"].generator
+
+    @property
     def architecture(self) -> Architecture:
         """Of all networks."""
-        return self.decoders["sane"].generator.architecture
+        return self.generator.architecture
 
 
 def open_material(
@@ -125,7 +130,7 @@ def open_material(
     generator = prepare(sources, epochs, parts["validation"], embed, conditioning)
     check_images(generator.architecture, parts)
     examples = _places(sources, [config.prompt_epoch])[: config.prompts]
-    weights = _read_networks(sources, generator, examples)
+    weights = read_prompts(sources, generator, examples)
     generator = _with_prompts(generator, weights, parts["train"])
     prompts = score_prompts(generator, weights)
     decoders = {"sane": Decoder(generator, embed_prompts(generator, prompts))}
@@ -201,8 +206,24 @@ def trained_networks(
     return TrainedNetworks(
         generator.architecture,
         len(places),
+        generator.device,
         lambda part: _read_networks(sources, generator, places[part]),
     )
+
+
+def read_prompts(sources: Sources, generator: Generator, places: Sequence[Place]) -> Weights:
+    """Read train checkpoints as networks in the aligned frame, some at a time.
+
+    Args:
+        sources: Folders of `tokens` and, where an entry is in no token, `zoo`.
+        generator: Knows layers and statistics.
+        places: The checkpoints, in the order of their tokens.
+
+    Returns:
+        As `networks_of`.
+    """
+    parts = generator.parts(len(places))
+    return joined((_read_networks(sources, generator, places[p]) for p in parts), len(places))
 
 
 def networks_of(sources: Sources, generator: Generator, tokens: TokenSet) -> Weights:

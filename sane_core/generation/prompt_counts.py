@@ -13,7 +13,6 @@ from sane_core.generation.compare import Decoder, Method, Prompts, baselines_of,
 from sane_core.generation.novelty import error_overlap, mutual_overlap
 from sane_core.images.images import Images
 from sane_core.seeding import rng_for
-from sane_core.zoo.population.score import score, stack
 from schemas.config.generate import GenerateConfig
 
 BESIDE = ("prompts", "prompts_selected", "noise")
@@ -61,7 +60,7 @@ def sweep_prompts(
         seed: The run's seed.
         on_draw: Called after every draw of a count.
     """
-    architecture = decoders["sane"].generator.architecture
+    generator = decoders["sane"].generator
     rows = []
     for count in counts_of(config, len(prompts)):
         for repeat in range(config.seeds):
@@ -71,7 +70,7 @@ def sweep_prompts(
             methods = _methods(some, prompts.only(chosen), config, seed)
             for method, draw in methods.items():
                 samples = draw(rng_for(seed, "few prompts", method, count, repeat))
-                correct, _ = score(architecture, stack(architecture, samples.weights), test)
+                correct = generator.correct(samples.weights, test)
                 rows.append(
                     FewPrompts(
                         method,

@@ -26,12 +26,14 @@ class TrainedNetworks:
     Attributes:
         architecture: Of all of them.
         count: How many.
+        device: Where they are run.
         read: Reads those of a slice, entry -> float32 [networks, ...]; running statistics too,
             where there are any.
     """
 
     architecture: Architecture
     count: int
+    device: str
     read: Callable[[slice], Weights]
 
     def __len__(self) -> int:
@@ -46,7 +48,7 @@ class TrainedNetworks:
     def wrong(self, images: Images) -> np.ndarray:
         """Return where they err, bool [networks, images]."""
         scores = (
-            score(self.architecture, stack(self.architecture, part), images)[0]
+            score(self.architecture, stack(self.architecture, part), images, device=self.device)[0]
             for part in self.parts()
         )
         return ~np.concatenate([*scores])

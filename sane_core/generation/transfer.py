@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from sane_core.architectures.registry import architecture_named
 from sane_core.embedding.device import on_gpu
 from sane_core.generation.candidates import Samples, Weights
-from sane_core.generation.finetune import epochs_of_chunks, finetune
+from sane_core.generation.finetune import AT_ONCE, epochs_of_chunks, finetune, models_at_once
 from sane_core.generation.material import Sources
 from sane_core.generation.novelty import (
     error_overlap,
@@ -33,16 +33,12 @@ from sane_core.generation.transfer_rows import (
     TransferEnsemble,
     transfer_metrics,
 )
-from sane_core.generation.transfer_target import Target, open_target
+from sane_core.generation.transfer_target import open_target
 from sane_core.pretraining.files import load
-from sane_core.zoo.population.score import score, stack
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.config.training import TrainingConfig
 from schemas.config.transfer import TARGET_PROMPT_EPOCHS, TransferTarget
-
-AT_ONCE = 50
-"""Networks fine-tuned at once."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ def transfer_to(
     name = pq.read_table(sources.zoo.tokens / "layers.parquet", columns=["architecture"])
     zoo = architecture_named(name["architecture"][0].as_py())
     target = open_target(config, sources.images, zoo)
-    steps, total = count(1), _steps(config)
+    steps, total = count(1), _steps(config, AT_ONCE)
 
     def advance() -> None:
         if on_step:
@@ -106,11 +102,13 @@ def transfer_to(
         )
     decoders = {name: on_gpu(load(folder)) for name, folder in sources.zoo.others.items()}
     given = replace(given, decoders=decoders)
+    chunk = models_at_once(target.architecture, recipe, seed, given.generator.device)
+    total = _steps(config, chunk)
     fresh = fresh_networks(given, recipe, seed)
     drawn = draw(given, config.methods, seed)
     settled = {method: given.settle(samples, fresh) for method, samples in drawn.items()}
     starts = {str(method): settled.get(method, fresh) for method in config.methods}
-    accuracy, ensembles = _finetuned(target, starts, recipe, seed, advance)
+    accuracy, ensembles = _finetuned(given, starts, recipe, seed, chunk, advance)
 
     write_rows(folder / "accuracy.parquet", TransferAccuracy, accuracy)
     write_rows(folder / "ensembles.parquet", TransferEnsemble, ensembles)
@@ -122,26 +120,27 @@ def transfer_to(
     return transfer_metrics(accuracy, ensembles)
 
 
-def _steps(config: TransferTarget) -> int:
+def _steps(config: TransferTarget, chunk: int) -> int:
     """Return how many epochs are trained, at most."""
     models = config.keep * len(config.methods)
-    trained = sum(epochs_of_chunks(models, [length], AT_ONCE) for length in config.whole_lengths)
+    trained = sum(epochs_of_chunks(models, [length], chunk) for length in config.whole_lengths)
     if config.prompts == "zoo":
         return trained
     return trained + 1 + (config.prompt_epochs or TARGET_PROMPT_EPOCHS)
 
 
 def _finetuned(
-    target: Target,
+    given: Prompted,
     starts: Mapping[str, Weights],
     recipe: TrainingConfig,
     seed: int,
+    chunk: int,
     on_epoch: Callable[[], None],
 ) -> tuple[list[TransferAccuracy], list[TransferEnsemble]]:
     """Train on from all starts, once for every length of a whole fine-tuning."""
     accuracy: list[TransferAccuracy] = []
     ensembles: list[TransferEnsemble] = []
-    name = target.config.name
+    target, name = given.target, given.target.config.name
     for length in target.config.whole_lengths:
         tuned = finetune(
             target.architecture,
@@ -150,7 +149,8 @@ def _finetuned(
             recipe,
             epochs=target.config.epochs_within(length),
             seed=seed,
-            chunk=AT_ONCE,
+            chunk=chunk,
+            device=given.generator.device,
             on_epoch=on_epoch,
         )
         for method, found in tuned.items():
@@ -169,15 +169,15 @@ def _summaries(
     given: Prompted, drawn: Mapping[str, Samples], settled: Mapping[str, Weights]
 ) -> list[Summary]:
     """Describe what was kept; novelty is over the prompts, and not known with a new head."""
-    architecture, test = given.target.architecture, given.target.images["test"]
-    cut = [name for layer in given.generator.layers for name in layer.entries]
+    generator, test = given.generator, given.target.images["test"]
+    cut = [name for layer in generator.layers for name in layer.entries]
     prompts = {name: given.prompts.weights[name] for name in cut}
-    known = None if given.head else _wrong_of_prompts(given)
+    known = None if given.head else ~generator.correct(given.prompts.weights, test)
     rows = []
     for method, samples in drawn.items():
         overlap = mutual = float("nan")
         if known is not None:
-            correct, _ = score(architecture, stack(architecture, settled[method]), test)
+            correct = generator.correct(settled[method], test)
             overlap = float(error_overlap(~correct, known).mean())
             mutual = mutual_overlap(~correct)
         rows.append(
@@ -194,13 +194,6 @@ def _summaries(
             )
         )
     return rows
-
-
-def _wrong_of_prompts(given: Prompted) -> np.ndarray:
-    architecture = given.target.architecture
-    weights = stack(architecture, given.prompts.weights)
-    correct, _ = score(architecture, weights, given.target.images["test"])
-    return ~correct
 
 
 def _write_facts(path: Path, given: Prompted, zoo: str, last: int) -> None:

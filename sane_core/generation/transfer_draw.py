@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sane_core.generation.baselines import with_matched_noise
-from sane_core.generation.candidates import Samples, Weights, keep_best
+from sane_core.generation.candidates import Samples, Weights, as_they_are
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
-from sane_core.generation.generator import Generator
 from sane_core.generation.sample import Sampler, sample
 from sane_core.generation.transfer_prompts import Prompted
 from sane_core.seeding import rng_for
@@ -100,36 +99,22 @@ def _noise(given: Prompted, rng: np.random.Generator) -> Samples:
 
 
 def _prompts(given: Prompted, rng: np.random.Generator) -> Samples:
-    order = _in_random_order(given, rng)
-    chosen = {name: values[order] for name, values in given.prompts.weights.items()}
-    return _as_they_are(given.generator, chosen, order)
+    return given.prompts.in_order(_in_random_order(given, rng))
 
 
 def _reconstruction(given: Prompted, rng: np.random.Generator) -> Samples:
     order = _in_random_order(given, rng)
-    decoded = given.generator.decode(given.latents.latents[order])
-    return _as_they_are(given.generator, given.generator.complete(decoded, order), order)
+    decoded = given.generator.reconstruct(given.latents.latents[order], order)
+    return as_they_are(decoded, given.generator.scores(decoded), order)
 
 
 def _prompts_selected(given: Prompted, rng: np.random.Generator) -> Samples:
     del rng
-    weights = given.prompts.weights
-    numbers = np.arange(len(given.prompts))
-    keep = given.target.config.keep
-    return keep_best(
-        given.generator.architecture, weights, given.generator.validation, keep, prompt=numbers
-    )
+    return given.prompts.selected(given.target.config.keep)
 
 
 def _in_random_order(given: Prompted, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(len(given.prompts))[: given.target.config.keep]
-
-
-def _as_they_are(generator: Generator, weights: Weights, prompt: np.ndarray) -> Samples:
-    """Keep all of these networks, in their order."""
-    scored = keep_best(generator.architecture, weights, generator.validation, len(prompt))
-    accuracy, loss = scored.candidate_accuracy, np.full(len(prompt), np.nan)
-    return Samples(weights, scored.latents, prompt, accuracy, loss, accuracy, scored.broken)
 
 
 _METHODS: dict[str, Callable[[Prompted, np.random.Generator], Samples]] = {

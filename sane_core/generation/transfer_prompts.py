@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sane_core.generation.candidates import Samples, Weights, keep_best
+from sane_core.generation.candidates import Samples, Weights, score_candidates
 from sane_core.generation.compare import Prompts, embed_prompts, score_prompts
 from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.generator import Generator
-from sane_core.generation.material import Sources, networks_of, prepare
+from sane_core.generation.material import Sources, prepare, read_prompts
 from sane_core.generation.transfer_frame import PromptFrame, frame_of_prompts, in_frame
 from sane_core.generation.transfer_head import head_of, with_new_head
 from sane_core.generation.transfer_target import (
@@ -25,7 +25,7 @@ from sane_core.images.files import read_images
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.weights.frame import read_frame
 from sane_core.weights.layers import Layer, layers_of_architecture
-from sane_core.weights.streaming import places_of, read_places
+from sane_core.weights.streaming import places_of
 from sane_core.weights.tokens import lengths_of
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
@@ -129,9 +129,8 @@ def prompts_of_zoo(
             f"prompt_epochs of target {config.name} must be an epoch of the zoo's tokens, got "
             f"{epoch}"
         )
-    chosen = places[: config.prompt_members]
-    examples = read_places(sources.tokens / "tokens", "train", chosen, generator.layers)
-    weights = networks_of(sources, generator, examples)
+    examples = places[: config.prompt_members]
+    weights = read_prompts(sources, generator, examples)
     generator = replace(generator, rest=_rest(generator, weights))
     prompts = score_prompts(generator, generator.complete(weights, np.arange(len(examples))))
     return Prompted(
@@ -175,7 +174,7 @@ def prompts_of_target(
     base = prepare(sources, epochs, validation, embed, target.conditioning(seed))
     layers = layers_of_architecture(target.architecture, preprocess.batch_norm)
     positions = require_known_positions(base.model, target, layers)
-    trained = train_prompts(target, recipe, seed, on_epoch)
+    trained = train_prompts(target, recipe, seed, on_epoch, device=base.device)
     frame = _framed(sources, base, target, trained, layers, preprocess, seed)
     weights = frame.into(trained)
     generator = replace(
@@ -196,6 +195,8 @@ def train_prompts(
     recipe: TrainingConfig,
     seed: int,
     on_epoch: Callable[[], None] | None = None,
+    *,
+    device: str,
 ) -> Weights:
     """Train the target's prompts; a schedule runs over exactly their epochs.
 
@@ -204,6 +205,7 @@ def train_prompts(
         recipe: How, but for the number of epochs.
         seed: The run's seed.
         on_epoch: Called before the first epoch, and after each.
+        device: Where.
 
     Returns:
         Entry -> float32 [prompts, ...], buffers too.
@@ -218,10 +220,11 @@ def train_prompts(
         members,
         recipe,
         seed,
-        way=way_for(target.architecture, recipe),
+        way=way_for(target.architecture, recipe, device),
+        device=device,
         on_epoch=lambda *_: on_epoch() if on_epoch else None,
     )
-    return {name: values.numpy() for name, values in trained.items()}
+    return {name: values.cpu().numpy() for name, values in trained.items()}
 
 
 def _framed(
@@ -236,9 +239,9 @@ def _framed(
     if target.config.frame == "zoo":
         zoo = read_frame(sources.tokens, sources.zoo, preprocess, seed)
         return in_frame(zoo, base.layers, base.statistics, target.architecture, prompts)
-    count = len(next(iter(prompts.values())))
-    scored = keep_best(target.architecture, prompts, target.images["validation"], count)
-    best = int(np.argmax(scored.candidate_accuracy))
+    validation = target.images["validation"]
+    scores = score_candidates(target.architecture, prompts, validation, base.device)
+    best = int(np.argmax(scores.accuracy))
     return frame_of_prompts(target.architecture, prompts, best, preprocess, seed)
 
 

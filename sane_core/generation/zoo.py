@@ -1,6 +1,7 @@
 """Generate from a whole zoo: samplers and baselines, fine-tuning, novelty, and the front (§5.2)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from sane_core.generation.candidates import Samples, Weights
-from sane_core.generation.compare import ONCE, draw_all
-from sane_core.generation.finetune import epochs_of_chunks, finetune
+from sane_core.generation.compare import ONCE, draws_of
+from sane_core.generation.finetune import epochs_of_chunks, finetune, models_at_once
 from sane_core.generation.front import FrontPoint, points_of, sweep
 from sane_core.generation.halo_ablation import ablate_halo
 from sane_core.generation.material import Material, Sources, open_material
@@ -27,7 +28,6 @@ from sane_core.generation.rows import (
     write_rows,
 )
 from sane_core.seeding import rng_for
-from sane_core.zoo.population.score import score, stack
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.training import TrainingConfig
@@ -36,8 +36,6 @@ Draws = list[dict[str, Samples]]
 """Method -> what was kept, of every draw."""
 SUB = ("generate", "sub")
 """Names of the stream that SUB draws from."""
-AT_ONCE = 50
-"""Models fine-tuned at once."""
 
 
 def generate_from_zoo(
@@ -77,8 +75,7 @@ def generate_from_zoo(
             on_step(next(steps) + 1, total)
 
     draws: Draws = []
-    for repeat in range(config.seeds):
-        drawn = draw_all(given.decoders, given.prompts, recipe, config, seed, repeat)
+    for repeat, drawn in enumerate(draws_of(given.decoders, given.prompts, recipe, config, seed)):
         if config.ablate:
             drawn |= ablate_halo(given.decoders["sane"], config, rng_for(seed, *SUB, repeat))
         draws.append(drawn)
@@ -86,8 +83,9 @@ def generate_from_zoo(
     accuracy, summary = _score(given, draws)
     starts = _starts(draws, config)
     models = sum(len(next(iter(weights.values()))) for weights in starts.values())
-    total += epochs_of_chunks(models, config.finetune_epochs, AT_ONCE)
-    tuned, ensembles = _finetune(given, starts, recipe, config, seed, advance)
+    chunk = models_at_once(given.architecture, recipe, seed, given.generator.device)
+    total += epochs_of_chunks(models, config.finetune_epochs, chunk)
+    tuned, ensembles = _finetune(given, starts, recipe, config, seed, chunk, advance)
     accuracy += tuned
     test = given.images["test"]
     front = sweep(given.decoders, given.prompts, test, given.wrong, config, seed, advance)
@@ -105,35 +103,36 @@ def generate_from_zoo(
 
 
 def _score(given: Material, draws: Draws) -> tuple[list[Accuracy], list[Summary]]:
-    """Score every model of every draw on test images; methods that draw nothing count once."""
-    architecture, test = given.architecture, given.images["test"]
+    """Score every model on test images.
+
+    Methods that draw nothing count once; their summary stands beside those of every draw.
+    """
     accuracy: list[Accuracy] = []
-    summary: list[Summary] = []
+    summary: dict[tuple[int, str], Summary] = {}
     found = [(i, *drawn) for i, methods in enumerate(draws) for drawn in methods.items()]
     distances = given.trained.nearest([samples.weights for _, _, samples in found])
     for (repeat, method, samples), nearest in zip(found, distances, strict=True):
-        correct, _ = score(architecture, stack(architecture, samples.weights), test)
-        summary.append(
-            Summary(
-                method=method,
-                repeat=repeat,
-                validation_accuracy=float(samples.validation_accuracy.mean()),
-                candidate_accuracy=float(samples.candidate_accuracy.mean()),
-                overlap=float(error_overlap(~correct, given.wrong).mean()),
-                mutual_overlap=mutual_overlap(~correct),
-                distance=float(nearest.mean()),
-                pairwise_distance=pairwise_distance(
-                    {name: samples.weights[name] for name in architecture.shapes()}
-                ),
-                broken=samples.broken,
-            )
+        correct = given.generator.correct(samples.weights, given.images["test"])
+        summary[repeat, method] = Summary(
+            method=method,
+            repeat=repeat,
+            validation_accuracy=float(samples.validation_accuracy.mean()),
+            candidate_accuracy=float(samples.candidate_accuracy.mean()),
+            overlap=float(error_overlap(~correct, given.wrong).mean()),
+            mutual_overlap=mutual_overlap(~correct),
+            distance=float(nearest.mean()),
+            pairwise_distance=pairwise_distance(
+                {name: samples.weights[name] for name in given.architecture.shapes()}
+            ),
+            broken=samples.broken,
         )
-        if method not in ONCE or repeat == 0:
-            accuracy += [
-                Accuracy(method, repeat, model, 0, float(value))
-                for model, value in enumerate(correct.mean(1))
-            ]
-    return accuracy, summary
+        accuracy += [
+            Accuracy(method, repeat, model, 0, float(value))
+            for model, value in enumerate(correct.mean(1))
+        ]
+    every = [(repeat, method) for repeat in range(len(draws)) for method in draws[0]]
+    rows = [summary.get(at) or replace(summary[0, at[1]], repeat=at[0]) for at in every]
+    return accuracy, rows
 
 
 def _starts(draws: Draws, config: GenerateConfig) -> dict[tuple[str, int], Weights]:
@@ -142,8 +141,6 @@ def _starts(draws: Draws, config: GenerateConfig) -> dict[tuple[str, int], Weigh
     for repeat, methods in enumerate(draws):
         for method, samples in methods.items():
             if config.finetune_methods and method not in config.finetune_methods:
-                continue
-            if method in ONCE and repeat:
                 continue
             count = config.keep * (config.seeds if method in ONCE else 1)
             count = min(count, config.finetune_models or count)
@@ -157,6 +154,7 @@ def _finetune(
     recipe: TrainingConfig,
     config: GenerateConfig,
     seed: int,
+    chunk: int,
     on_epoch: Callable[[], None],
 ) -> tuple[list[Accuracy], list[Ensemble]]:
     """Train on from all starts; epoch 0 has been scored, of more models."""
@@ -169,7 +167,8 @@ def _finetune(
         recipe,
         epochs=config.finetune_epochs,
         seed=seed,
-        chunk=AT_ONCE,
+        chunk=chunk,
+        device=given.generator.device,
         on_epoch=on_epoch,
     )
     rows: list[Accuracy] = []

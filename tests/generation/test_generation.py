@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sane_core.architectures.registry import architecture_named
 from sane_core.generation.baselines import average, interpolated, with_matched_noise, with_noise
 from sane_core.generation.candidates import best_of, keep_best
-from sane_core.generation.compare import Decoder, draw_all, embed_prompts, score_prompts
+from sane_core.generation.compare import Decoder, draws_of, embed_prompts, score_prompts
 from sane_core.generation.distributions.bandwidth import scott
 from sane_core.generation.distributions.flow import fit_flow
 from sane_core.generation.distributions.latents import PromptLatents
@@ -80,7 +80,7 @@ def generator(images):
 
 
 def test_the_best_on_validation_are_kept_best_first(population, images):
-    kept = keep_best(DIGITS_CNN, population, images["validation"], 3)
+    kept = keep_best(DIGITS_CNN, population, images["validation"], 3, device="cpu")
     correct, _ = score(DIGITS_CNN, stack(DIGITS_CNN, population), images["validation"])
     best = np.sort(correct.mean(1))[::-1][:3]
     np.testing.assert_allclose(kept.validation_accuracy, best)
@@ -92,7 +92,7 @@ def test_models_that_are_not_finite_are_counted_and_never_kept(population, image
     broken = {name: values.copy() for name, values in population.items()}
     for values in broken.values():
         values[:4] = np.nan
-    kept = keep_best(DIGITS_CNN, broken, images["validation"], 5)
+    kept = keep_best(DIGITS_CNN, broken, images["validation"], 5, device="cpu")
     assert len(kept) == 2 and kept.broken == 4
     assert all(np.isfinite(values).all() for values in kept.weights.values())
     assert (kept.candidate_accuracy[:4] == 0).all()
@@ -100,15 +100,21 @@ def test_models_that_are_not_finite_are_counted_and_never_kept(population, image
 
 def test_candidates_of_which_none_is_finite_are_an_error(population, images):
     broken = {name: np.full_like(values, np.inf) for name, values in population.items()}
-    kept = keep_best(DIGITS_CNN, broken, images["validation"], 2)
+    kept = keep_best(DIGITS_CNN, broken, images["validation"], 2, device="cpu")
     with pytest.raises(ValueError, match="at least one of 6 candidates must be finite"):
         best_of([kept], 2)
 
 
 def test_the_best_of_parts_are_the_best_of_all(population, images):
-    together = keep_best(DIGITS_CNN, population, images["validation"], 3)
+    together = keep_best(DIGITS_CNN, population, images["validation"], 3, device="cpu")
     halves = [
-        keep_best(DIGITS_CNN, {n: v[half] for n, v in population.items()}, images["validation"], 3)
+        keep_best(
+            DIGITS_CNN,
+            {n: v[half] for n, v in population.items()},
+            images["validation"],
+            3,
+            device="cpu",
+        )
         for half in (slice(0, 2), slice(2, 6))
     ]
     best = best_of(halves, 3)
@@ -203,8 +209,8 @@ SMALL = GenerateConfig(candidates=6, keep=2, seeds=1)
 def test_the_global_baseline_is_drawn_where_there_is_one(generator, one_latent, population):
     prompts = score_prompts(generator, population)
     sane, other = (Decoder(g, embed_prompts(g, prompts)) for g in (generator, one_latent))
-    drawn = draw_all({"sane": sane, "global": other}, prompts, RECIPE, SMALL, 0, 0)
-    without = draw_all({"sane": sane}, prompts, RECIPE, SMALL, 0, 0)
+    drawn = next(draws_of({"sane": sane, "global": other}, prompts, RECIPE, SMALL, 0))
+    without = next(draws_of({"sane": sane}, prompts, RECIPE, SMALL, 0))
     assert drawn.keys() - without.keys() == {"global_kde30", "global_reconstruction"}
     for method, samples in without.items():
         for name, values in samples.weights.items():
@@ -222,8 +228,8 @@ def test_samplers_of_a_decoder_that_is_not_there_are_left_out(generator, populat
     sane = Decoder(generator, embed_prompts(generator, prompts))
     samplers = (SamplerConfig(name="sub"), SamplerConfig(name="sharp", decoder="sharpened"))
     config = SMALL.model_copy(update={"samplers": samplers})
-    without = draw_all({"sane": sane}, prompts, RECIPE, config, 0, 0)
-    both = draw_all({"sane": sane, "sharpened": sane}, prompts, RECIPE, config, 0, 0)
+    without = next(draws_of({"sane": sane}, prompts, RECIPE, config, 0))
+    both = next(draws_of({"sane": sane, "sharpened": sane}, prompts, RECIPE, config, 0))
     assert both.keys() - without.keys() == {"sharp", "sharpened_reconstruction"}
     assert both.keys() - {"sub", "sharp"} <= set(BASELINES)
 
@@ -323,6 +329,7 @@ def test_finetuning_reports_every_origin_at_every_epoch(population, images):
         epochs=(1, 2),
         seed=0,
         chunk=5,
+        device="cpu",
     )
     assert list(tuned["trained"].accuracy) == [0, 1, 2]
     assert tuned["trained"].accuracy[0].shape == (6,)

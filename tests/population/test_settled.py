@@ -6,12 +6,12 @@ import torch
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.zoo.population.initialize import initialize
-from sane_core.zoo.population.score import groups_to_run, score
+from sane_core.zoo.population.score import groups_to_run, images_per_pass, score
 from sane_core.zoo.population.settled import way_to_score, way_to_train
 from sane_core.zoo.population.train import way_for
 from schemas.config.training import TrainingConfig
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,9 @@ def test_small_networks_are_run_together_and_large_ones_one_by_one(name, scored,
 
 
 def test_on_a_gpu_large_networks_are_run_together_too():
-    assert way_to_score(architecture_named("resnet18[size=16,width=8]"), "cuda") == "patches"
+    architecture = architecture_named("resnet18[size=16,width=8]")
+    assert way_to_score(architecture, "cuda") == "patches"
+    assert way_for(architecture, TrainingConfig(), "cuda:1") == "patches"
 
 
 def test_a_recipe_s_own_way_is_taken_whatever_the_size():
@@ -43,6 +45,18 @@ def test_a_recipe_s_own_way_is_taken_whatever_the_size():
 def test_members_run_one_by_one_are_in_one_group_each(members):
     groups = groups_to_run(CPU, architecture_named("digits-cnn"), members, 8, "loop")
     assert [i for group in groups for i in range(members)[group]] == [*range(members)]
+
+
+@pytest.mark.parametrize(("name", "together"), [("digits-cnn", 200), ("resnet18[size=32]", 2)])
+def test_a_gpu_runs_as_many_together_as_its_memory_holds(name, together):
+    groups = groups_to_run(GPU, architecture_named(name), 200, 128, "patches")
+    assert [i for group in groups for i in range(200)[group]] == [*range(200)]
+    assert {group.stop - group.start for group in groups[:-1] or groups} == {together}
+
+
+def test_a_gpu_takes_more_images_at_once_than_a_core():
+    cnn = architecture_named("cnn")
+    assert images_per_pass(CPU, cnn, "patches") < images_per_pass(GPU, cnn, "patches") == 256
 
 
 def test_how_networks_are_grouped_changes_no_score(make_member, make_images, monkeypatch):

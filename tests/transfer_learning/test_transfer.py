@@ -168,7 +168,7 @@ def test_the_same_number_sees_the_same_batches_whatever_its_start(folders):
     images = read_images(folders.root / "other")
     weights = drawn(CNN, 2)
     starts = {"sub": weights, "scratch": weights}
-    tuned = finetune(CNN, starts, images, RECIPE, epochs=[3], seed=0, chunk=4)
+    tuned = finetune(CNN, starts, images, RECIPE, epochs=[3], seed=0, chunk=4, device="cpu")
     np.testing.assert_array_equal(tuned["sub"].accuracy[3], tuned["scratch"].accuracy[3])
     assert tuned["sub"].ensemble == tuned["scratch"].ensemble
 
@@ -184,8 +184,8 @@ def test_networks_of_different_numbers_see_different_batches(folders):
 
 def test_prompts_of_a_target_are_trained_for_exactly_their_epochs(folders):
     opened = open_target(target(prompts="target", prompt_members=2), folders.root / "other", CNN)
-    once = train_prompts(opened, RECIPE, 0)
-    ended = train_prompts(opened, RECIPE.model_copy(update={"epochs": 40}), 0)
+    once = train_prompts(opened, RECIPE, 0, device="cpu")
+    ended = train_prompts(opened, RECIPE.model_copy(update={"epochs": 40}), 0, device="cpu")
     for name, values in once.items():
         np.testing.assert_array_equal(values, ended[name])
 

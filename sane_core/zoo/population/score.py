@@ -14,7 +14,7 @@ from sane_core.zoo.population.initialize import Population
 from sane_core.zoo.population.learner import cross_entropy, own_activations
 from sane_core.zoo.population.members import Member
 from sane_core.zoo.population.operations import Pass
-from sane_core.zoo.population.outputs import activations_of
+from sane_core.zoo.population.outputs import activations_of, largest_patches
 from sane_core.zoo.population.settled import way_to_score
 from sane_core.zoo.population.train import groups_on, with_buffers
 from sane_core.zoo.population.ways import WAYS, Way, supported_ways
@@ -22,8 +22,12 @@ from sane_core.zoo.population.ways import WAYS, Way, supported_ways
 PASS_NUMBERS = 2**18
 """Activations of a member's forward pass, about, so that those of a group stay near the core."""
 
-ALONE_NUMBERS = 2**26
-"""The same where members are run one by one: what counts there is to call few operations."""
+MANY_NUMBERS = 2**26
+"""The same where members are run one by one, or on a GPU: what counts there is to call few
+operations."""
+
+GPU_NUMBERS = 2**30
+"""Numbers, about, that members run together on a GPU have there at once (4 GiB)."""
 
 LOOPED_MEMBERS = 16
 """Members of a group at most where they are run one by one; fewer where cores would be idle."""
@@ -144,10 +148,9 @@ class _Scoring:
         device: str,
     ) -> None:
         self.way = way or way_to_score(architecture, torch.device(device).type)
-        numbers = ALONE_NUMBERS if self.way == "loop" else PASS_NUMBERS
-        self.batch = batch or max(8, min(256, numbers // activations_of(architecture)))
-        self.count = len(next(iter(population.values())))
         self.where, self.architecture, self.members = torch.device(device), architecture, members
+        self.batch = batch or images_per_pass(self.where, architecture, self.way)
+        self.count = len(next(iter(population.values())))
         self.population = with_buffers(architecture, population)
         dtype = next(v.dtype for v in self.population.values() if v.is_floating_point())
         self.batches = Batches(images, self.where, dtype, flip=False, crop=0)
@@ -180,12 +183,24 @@ def groups_to_run(
 ) -> list[slice]:
     """Return the members that are run together, forward only.
 
-    Those that are run one by one share what is made once: their images, and the module.
+    Those that are run one by one share what is made once: their images, and the module. On a GPU
+    it is as many as a few GiB hold with what they are computing.
     """
-    if way != "loop":
+    if way == "loop":
+        many = max(1, min(LOOPED_MEMBERS, members // (2 * torch.get_num_threads())))
+    elif device.type == "cpu":
         return groups_on(device, architecture, members, batch, way)
-    many = max(1, min(LOOPED_MEMBERS, members // (2 * torch.get_num_threads())))
+    else:
+        computed = activations_of(architecture) + largest_patches(architecture)
+        many = max(1, GPU_NUMBERS // (batch * computed + architecture.parameter_count()))
     return [slice(i, min(i + many, members)) for i in range(0, members, many)]
+
+
+def images_per_pass(device: torch.device, architecture: Architecture, way: str) -> int:
+    """Return how many images networks are scored on at once."""
+    near = device.type == "cpu" and way != "loop"
+    numbers = PASS_NUMBERS if near else MANY_NUMBERS
+    return max(8, min(256, numbers // activations_of(architecture)))
 
 
 def stack(architecture: Architecture, weights: Mapping[str, np.ndarray]) -> Population:

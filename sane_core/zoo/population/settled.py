@@ -21,12 +21,12 @@ TRAINED_TOGETHER = 3 * 2**14
 
 
 def way_to_score(architecture: Architecture, device: str = "cpu") -> str:
-    """Return the way to run trained networks, and to measure their running statistics."""
+    """Return the way to run trained networks on a kind of device, and to condition them."""
     return _way(architecture, SCORED_TOGETHER, device)
 
 
 def way_to_train(architecture: Architecture, device: str = "cpu") -> str:
-    """Return the way to train networks."""
+    """Return the way to train networks on a kind of device: `cpu`, `cuda`."""
     return _way(architecture, TRAINED_TOGETHER, device)
 
 

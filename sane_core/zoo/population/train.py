@@ -200,10 +200,10 @@ def groups_on(
     return groups_of(members, activations_of(architecture) * batch)
 
 
-def way_for(architecture: Architecture, config: TrainingConfig) -> str:
+def way_for(architecture: Architecture, config: TrainingConfig, device: str = "cpu") -> str:
     """Return the way a recipe names, or the one for networks of this size (`settled.py`)."""
     if config.way == "auto":
-        return way_to_train(architecture)
+        return way_to_train(architecture, torch.device(device).type)
     ways = supported_ways(architecture)
     if config.way not in ways:
         raise ValueError(f"way of {architecture.name} must be one of {ways}, got {config.way!r}")
