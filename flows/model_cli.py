@@ -20,7 +20,7 @@ def export(
         str,
         typer.Argument(
             help="A store, for the model of its newest report (or, without one, its newest), or "
-            "the folder or URI of a model: STORE/model/KEY."
+            "the folder or URI of a model: STORE/model/KEY, or sharpened: STORE/sharpen/KEY."
         ),
     ] = "store",
     name: Annotated[
@@ -104,6 +104,8 @@ def show(
         f"{config.heads} heads, {config.d_z} latent dimensions",
         "positions": f"{config.positions}, {described.shape.positions}, unseen: {config.unseen}",
     }
+    if described.sharpened:
+        rows["decoder"] = f"sharpened, labels of train images {described.train_labels}"
     for zoo in described.zoos:
         weights = sum(layer.size for layer in zoo.layers)
         rows[f"zoo {zoo.name}"] = (

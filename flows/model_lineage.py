@@ -1,13 +1,15 @@
 """What a store knows of a trained SANE: which is meant, what it was made from, how it did.
 
-A benchmark leaves several models: its own, one per setting of an ablation, a baseline. Its own is
-the one that its report is of.
+A benchmark leaves several models: its own, one per setting of an ablation, a baseline, sharpened
+ones. Its own is the one that its report is of. A sharpened model has the encoder of the model that
+it was made of, so that what was measured of embeddings holds for it too.
 """
 
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.zoo_training import augmented_of
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.errors import UserError
@@ -21,6 +23,9 @@ _HELD_OUT = re.compile(
     r"pretrain\.validation_|evaluation\.(validation|test)\.|probe\.r2\.\w+\.sane_"
 )
 """Metrics that a bundle keeps: its own, measured on runs that it was not trained on."""
+
+MODELS = ("model", "sharpen")
+"""Stages that make a model."""
 
 PASSES = ("embeddings", "evaluation")
 """Stages that pass whole networks through a model, in the chunks of its benchmark: first those
@@ -42,7 +47,7 @@ def model_of(source: str, *, having: str | None = None) -> tuple[Store, Artifact
 
     Args:
         source: A store, for the model of its newest report, or its newest model where no report
-            was made; or the folder or URI of a model, `STORE/model/KEY`.
+            was made; or the folder or URI of a model, `STORE/model/KEY` or `STORE/sharpen/KEY`.
         having: A stage, such as embeddings: a model that it was run with goes before newer ones
             that it was not.
 
@@ -51,18 +56,24 @@ def model_of(source: str, *, having: str | None = None) -> tuple[Store, Artifact
     """
     store = Store(source)
     models = _reported(store) or store.artifacts("model")
-    root, _, key = source.rstrip("/").rpartition("/model/")
-    if root and not models:
-        store = Store(root)
-        models = [pair for pair in store.artifacts("model") if pair[1].key == key]
+    for stage in () if models else MODELS:
+        root, _, key = source.rstrip("/").rpartition(f"/{stage}/")
+        if root:
+            store = Store(root)
+            models = [pair for pair in store.artifacts(stage) if pair[1].key == key]
     if not models:
         raise UserError(
-            f"{source} must be a store with a trained model, or a model in one (STORE/model/KEY), "
-            "got none; train one with `sane run`"
+            f"{source} must be a store with a trained model, or a model in one (STORE/model/KEY, "
+            "STORE/sharpen/KEY), got none; train one with `sane run`"
         )
     if having is not None:
         models = [pair for pair in models if made_of(store, having, pair[0])] or models
     return store, *models[-1]
+
+
+def pretrained(store: Store, model: Artifact) -> Artifact:
+    """Return the model whose encoder a model has: itself, or what its decoder was sharpened of."""
+    return store.manifest(model).inputs["model"] if model.kind == "sharpen" else model
 
 
 def tokens_of(store: Store, model: Manifest) -> list[Artifact]:
@@ -100,7 +111,8 @@ def sane_of(
     """
     from sane_core.api.sane import Sane
 
-    tokens = tokens_of(store, store.manifest(model))
+    encoder = pretrained(store, model)
+    tokens = tokens_of(store, store.manifest(encoder))
     made = [store.manifest(each) for each in tokens]
     return Sane.from_artifacts(
         [store.open(each).folder for each in tokens],
@@ -108,11 +120,12 @@ def sane_of(
         name=name,
         zoos=[store.open(each.inputs["zoo"]).folder for each in made],
         preprocess=PreprocessConfig.model_validate(made[0].config),
-        embed=embed or embedding_of(store, model),
+        embed=embed or embedding_of(store, encoder),
         seed=made[0].seed,
         licence=licence,
         metrics=metrics,
-        embeddings=_embeddings_by_zoo(store, model, tokens),
+        embeddings=_embeddings_by_zoo(store, encoder, tokens),
+        augmented=[augmented_of(store, each) for each in tokens],
         device=device,
     )
 
@@ -187,7 +200,9 @@ def held_out(store: Store, model: Artifact, manifest: Manifest) -> dict[str, flo
     """Return what was measured of it on held-out runs, the newest of each."""
     found = dict(manifest.metrics)
     for stage in ("evaluation", "probes"):
-        for _, made in made_of(store, stage, model):
+        # Probes ask the encoder alone, which sharpening leaves as it is.
+        asked = pretrained(store, model) if stage == "probes" else model
+        for _, made in made_of(store, stage, asked):
             found |= made.metrics
     return {name: value for name, value in found.items() if _HELD_OUT.match(name)}
 

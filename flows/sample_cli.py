@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.loading import explained, load_sane
+from flows.sample_table import show
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from sane_core.api.sampled import Sampled
     from sane_core.api.task import Task
+    from schemas.config.refine import RefineConfig
 
 
 class Method(StrEnum):
@@ -32,6 +31,14 @@ class Coupling(StrEnum):
     SHARED_NOISE = "shared_noise"
     MODEL = "model"
     TOKEN = "token"
+
+
+class RefineTarget(StrEnum):
+    """What refined networks should answer."""
+
+    LABELS = "labels"
+    PROMPTS = "prompts"
+    ENSEMBLE = "ensemble"
 
 
 class Normalize(StrEnum):
@@ -67,10 +74,22 @@ def sample(
         Coupling, typer.Option(help="What a sample's tokens share: prompt and noise, prompt, none.")
     ] = Coupling.SHARED_NOISE,
     bandwidth: Annotated[
-        str,
-        typer.Option(help="In standard deviations of the training latents; scott; validation."),
-    ] = "0.05",
+        str | None,
+        typer.Option(
+            help="In standard deviations of the training latents; scott; validation. 0.05, or 0.3 "
+            "of a sharpened decoder, if not given."
+        ),
+    ] = None,
     rounds: Annotated[int, typer.Option(help="Rounds of boot and gauss.")] = 3,
+    refine: Annotated[
+        int, typer.Option(min=0, help="Gradient steps on drawn latents, on train images.")
+    ] = 0,
+    refine_target: Annotated[
+        RefineTarget,
+        typer.Option(
+            help="What they lead to: the images' labels, or what the prompt or all prompts answer."
+        ),
+    ] = RefineTarget.ENSEMBLE,
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
     architecture: Annotated[
         str | None, typer.Option(help="Registered name or package.module:factory; else by shapes.")
@@ -117,12 +136,13 @@ def sample(
             coupling=coupling.value,
             bandwidth=_number(bandwidth),
             rounds=rounds,
+            refine=_refinement(refine, refine_target),
             seed=seed,
             zoo=zoo,
             baselines=task is not None and bool(files),
         )
         paths = found.save(out)
-    _print(found)
+    show(found)
     typer.echo(f"Samples: {paths[0]} … {paths[-1].name}, {out / 'samples.json'}")
 
 
@@ -137,8 +157,14 @@ def _expanded(patterns: Sequence[str]) -> list[Path]:
     return files
 
 
-def _number(bandwidth: str) -> Any:
-    if bandwidth in ("scott", "validation"):
+def _refinement(steps: int, target: RefineTarget) -> "RefineConfig | None":
+    from schemas.config.refine import RefineConfig
+
+    return RefineConfig(steps=steps, target=target.value) if steps else None
+
+
+def _number(bandwidth: str | None) -> Any:
+    if bandwidth in (None, "scott", "validation"):
         return bandwidth
     try:
         return float(bandwidth)
@@ -169,17 +195,13 @@ def _task(
     from sane_core.api.sample import sentence_of
     from sane_core.api.task import task_of
     from schemas.config.images import ImagesConfig
-    from schemas.config.recipes import RECIPES
+    from schemas.config.recipes import recipe_on
 
     kind, _, path = data.partition(":")
     if path and Path(path).exists():
         data = f"{kind}:{Path(path).resolve()}"  # else it counts from the data folder
-    fitting = [
-        recipe.images
-        for recipe in RECIPES.values()
-        if recipe.architecture == architecture and recipe.images.dataset == data
-    ]
-    config = fitting[0].model_dump() if fitting else {"dataset": data}
+    recipe = recipe_on(architecture, data) if architecture else None
+    config = recipe.images.model_dump() if recipe else {"dataset": data}
     config |= {name: value for name, value in changes.items() if value is not None}
     try:
         images = ImagesConfig.model_validate(config)
@@ -187,37 +209,3 @@ def _task(
         raise ValueError(sentence_of(error)) from None
     task = task_of(images, folder, seed)
     return replace(task, validation=task.validation.take(slice(validation)))
-
-
-def _print(found: "Sampled") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    made = found.provenance
-    console = Console()
-    if made.data is None or found.candidate_accuracy is None or found.validation_accuracy is None:
-        console.print(
-            f"{len(found)} networks were drawn and none selected: without --data it is not known "
-            f"how good they are. Not finite: {found.broken}.",
-            soft_wrap=True,
-        )
-        return
-    title = f"Accuracy on {made.data.validation} validation images of {made.data.name}"
-    table = Table("", "networks", "mean", "worst", "best", title=title)
-    rows = {"prompts": found.prompt_accuracy} | dict(found.baselines)
-    rows |= {f"samples ({made.drawing.method})": found.validation_accuracy}
-    rows |= {"all candidates": found.candidate_accuracy}
-    for name, values in rows.items():
-        if values is not None:
-            table.add_row(name, *_cells(values))
-    console.print(table)
-    console.print(
-        f"Kept: the best {len(found)} of {made.drawing.candidates} on these images, on which all "
-        f"numbers are therefore too high; not finite: {found.broken}.",
-        soft_wrap=True,
-    )
-
-
-def _cells(values: "np.ndarray") -> list[str]:
-    numbers = (values.mean(), values.min(), values.max())
-    return [str(len(values)), *(f"{number:.1%}" for number in numbers)]

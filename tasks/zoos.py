@@ -34,10 +34,15 @@ class RegisteredZoo:
     @property
     def training(self) -> TrainingConfig | None:
         """How it was trained, if it was trained here."""
-        recipe = self.manifest.config.get("recipe")
-        if not isinstance(recipe, dict):
-            return None
-        return TrainingConfig(**{name: recipe[name] for name in TrainingConfig.model_fields})
+        return training_of(self.manifest)
+
+
+def training_of(zoo: Manifest) -> TrainingConfig | None:
+    """Return how a zoo's networks were trained, if they were trained here."""
+    recipe = zoo.config.get("recipe")
+    if not isinstance(recipe, dict):
+        return None
+    return TrainingConfig(**{name: recipe[name] for name in TrainingConfig.model_fields})
 
 
 def registered_zoos(store: Store) -> dict[str, RegisteredZoo]:

@@ -1,5 +1,9 @@
-"""Put a bundle together from the folders of the stages `tokens`, `model` and `zoo`."""
+"""Put a bundle together from the folders of the stages `tokens`, `model` and `zoo`.
 
+A model may be one that the stage `sharpen` made: its folder says what its decoder has read.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +19,10 @@ from sane_core.weights.files import read_layers, read_statistics
 from sane_core.weights.frame import read_reference
 from sane_core.weights.shards import one_architecture, reference_of, stored_groups
 from sane_core.weights.symmetry.derive import symmetries_of
+from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
+from schemas.config.sharpen import SharpenConfig, Target
 
 
 def bundle_of_artifacts(
@@ -31,6 +37,7 @@ def bundle_of_artifacts(
     licence: str,
     metrics: Mapping[str, float],
     embeddings: Sequence[Path] = (),
+    augmented: Sequence[Augmented | None] = (),
 ) -> Bundle:
     """Return the bundle of a trained SANE; the arguments are those of `Sane.from_artifacts`.
 
@@ -42,11 +49,11 @@ def bundle_of_artifacts(
             "there must be a folder of tokens per zoo, at least one, got "
             f"{len(tokens)} of tokens and {len(zoos or ())} of zoos"
         )
-    if embeddings and len(embeddings) != len(tokens):
-        raise ValueError(
-            f"there must be embeddings of each zoo or of none, got {len(embeddings)} of "
-            f"{len(tokens)}"
-        )
+    for what, each in (("embeddings", embeddings), ("augmented", augmented)):
+        if each and len(each) != len(tokens):
+            raise ValueError(
+                f"there must be {what} of each zoo or of none, got {len(each)} of {len(tokens)}"
+            )
     shape, config = read_config(model)
     for folder in tokens:
         if (d_t := _token_size(folder)) != shape.d_t:
@@ -55,7 +62,8 @@ def bundle_of_artifacts(
                 f"model and {d_t} of {folder}; name the tokens that it was trained on"
             )
     places: Sequence[Path | None] = zoos if zoos is not None else [None] * len(tokens)
-    known = [_zoo(each, zoo) for each, zoo in zip(tokens, places, strict=True)]
+    moved = augmented or [None] * len(tokens)
+    known = [_zoo(*each) for each in zip(tokens, places, moved, strict=True)]
     try:
         description = Description(
             name=name,
@@ -66,6 +74,7 @@ def bundle_of_artifacts(
             embed=embed,
             seed=seed,
             zoos=tuple(record for record, _ in known),
+            sharpened=sharpened_on(model),
             metrics=dict(metrics),
         )
     except ValidationError as error:
@@ -79,6 +88,16 @@ def bundle_of_artifacts(
     return Bundle(description, load(model), tuple(reference for _, reference in known))
 
 
+def sharpened_on(model: Path) -> Target | None:
+    """Return what the decoder of a model's folder was sharpened on; None where it was not.
+
+    Args:
+        model: Folder of the stage `model` or `sharpen`.
+    """
+    found = json.loads((model / "config.json").read_text(encoding="utf-8")).get("sharpened")
+    return None if found is None else SharpenConfig.model_validate(found).target
+
+
 def _token_size(tokens: Path) -> int:
     part = next((tokens / "tokens").glob("split=*/*.parquet"), None)
     if part is None:
@@ -86,7 +105,9 @@ def _token_size(tokens: Path) -> int:
     return int(pq.read_schema(part).field("values").type.list_size)
 
 
-def _zoo(tokens: Path, zoo: Path | None) -> tuple[ZooRecord, Reference]:
+def _zoo(
+    tokens: Path, zoo: Path | None, augmented: Augmented | None
+) -> tuple[ZooRecord, Reference]:
     table = pq.read_table(tokens / "checkpoints.parquet")
     architecture = architecture_named(one_architecture(table))
     run, epoch = reference_of(table)
@@ -101,5 +122,6 @@ def _zoo(tokens: Path, zoo: Path | None) -> tuple[ZooRecord, Reference]:
         statistics=StatisticsRecord.of(read_statistics(tokens / "layers.parquet")),
         run=run,
         epoch=epoch,
+        augmented=augmented,
     )
     return record, read_reference(tokens, zoo)

@@ -66,8 +66,14 @@ def bundle_folder(name_or_folder: str | Path) -> Path:
     if (folder / DESCRIPTION).is_file():
         return folder
     known = f"one of {', '.join(names)}, or a folder" if names else "a folder (none ships here)"
+    advice = ""
+    if (folder / "config.json").is_file() and (folder / MODEL).is_file():
+        advice = (
+            ", a model without the zoo that it was trained on: make a SANE of both by "
+            f"`sane model export {folder} --out FOLDER`, or by Sane.from_artifacts"
+        )
     raise ValueError(
-        f"a SANE must be {known} with {DESCRIPTION} in it, got {str(name_or_folder)!r}"
+        f"a SANE must be {known} with {DESCRIPTION} in it, got {str(name_or_folder)!r}{advice}"
     )
 
 

@@ -39,7 +39,7 @@ by their own statistics.
 ## The autoencoder
 
 Width {d_model}, {layers} + {layers} blocks, {heads} heads, {d_z} latent dimensions per token of
-{d_t} weights, trained on windows of {window} tokens.
+{d_t} weights, trained on windows of {window} tokens.{sharpened}
 
 ## Measured
 
@@ -75,5 +75,15 @@ def model_card(description: Description, load: str) -> str:
         layers=config.layers,
         heads=config.heads,
         d_z=config.d_z,
+        sharpened=_sharpened(description),
         metrics="\n".join(measured),
+    )
+
+
+def _sharpened(description: Description) -> str:
+    if description.sharpened is None:
+        return ""
+    return (
+        " Its decoder was sharpened:\ntrained further on what its own noisy samples answer to "
+        f"train images.\nLabels of these images: {description.train_labels}."
     )

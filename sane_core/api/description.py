@@ -15,13 +15,18 @@ from sane_core.weights.layers import Layer, token_count
 from sane_core.weights.standardize import Statistics
 from sane_core.weights.symmetry.groups import PermutationGroup, check_groups
 from sane_core.zoo.formats.refused import printable
+from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.config.pretrain import AutoencoderConfig
+from schemas.config.sharpen import Target
 from schemas.records import FileEntry, Record
 
 FORMAT = 1
 """Version of the layout of a bundle."""
+
+TrainLabels = Literal["used", "not read"]
+"""Of labels of train images, as the manifests of sharpened models say it."""
 
 _NUMBERS = ("mean", "std", "minimum", "maximum", "offset", "scale")
 
@@ -84,6 +89,9 @@ class ZooRecord(Record):
     statistics: StatisticsRecord = Field(description="of the train split")
     run: int = Field(ge=0, description="run of the reference model")
     epoch: int = Field(ge=0, description="epoch of the reference model")
+    augmented: Augmented | None = Field(
+        default=None, description="of the images its networks were trained on; null: not known"
+    )
     latents: LatentRecord | None = Field(
         default=None, description="of the train split; sampling without prompts needs them"
     )
@@ -135,6 +143,11 @@ class Description(Record):
     embed: EmbedConfig = Field(default=EmbedConfig(), description="chunk, halo, views")
     seed: int = Field(ge=0, description="of the alignment (the order of its groups) and of views")
     zoos: tuple[ZooRecord, ...] = Field(min_length=1)
+    sharpened: Target | None = Field(
+        default=None,
+        description="what its decoder was sharpened on: the labels of train images, or what "
+        "prompts answer; null: it was not",
+    )
     metrics: dict[str, float] = Field(default={}, description="measured on held-out runs")
     files: dict[str, FileEntry] = Field(default={}, description="of the bundle, by name")
 
@@ -147,6 +160,11 @@ class Description(Record):
         if any(zoo.latents and len(zoo.latents.mean) != d_z for zoo in self.zoos):
             raise ValueError(f"moments of latents must be of {d_z} dimensions")
         return self
+
+    @property
+    def train_labels(self) -> TrainLabels:
+        """Whether its decoder has been trained on labels of train images."""
+        return "used" if self.sharpened == "labels" else "not read"
 
     def latents_per_weight(self, zoo: ZooRecord) -> float:
         """Return the latent dimensions that there are for each weight of a zoo's networks."""

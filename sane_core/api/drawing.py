@@ -29,10 +29,11 @@ def settled(generator: Generator, latents: PromptLatents, config: SampleConfig) 
     gauss, number = config.method == "gauss", not isinstance(config.bandwidth, str)
     distribution = config.method if config.method in ("gauss", "kde30") else config.coupling
     sampler = SamplerConfig(
-        name=config.method,
+        name=config.method + ("_labels" if config.refined_on_labels else ""),
         distribution=distribution,
         spread=None if gauss else config.bandwidth,
         rounds=config.rounds if config.method in ("boot", "gauss") else 1,
+        refine=config.refine,
     )
     sizes = {"candidates": config.candidates, "keep": config.n}
     chosen = GenerateConfig.model_validate(

@@ -10,9 +10,12 @@ from pydantic import Field
 from safetensors.numpy import save
 
 from sane_core.api.bundle import Bundle, parts_of
+from sane_core.api.description import TrainLabels
 from sane_core.api.given import Given
 from sane_core.api.task import Task
+from schemas.config.augmented import Augmented
 from schemas.config.sample import SampleConfig
+from schemas.config.sharpen import Target
 from schemas.records import Record
 
 
@@ -27,7 +30,11 @@ class DataRecord(Record):
     """Images that samples were conditioned and selected on."""
 
     name: str
-    train: int = Field(description="images that running statistics are measured on, at most")
+    train: int = Field(
+        description="images that running statistics are measured on and latents refined on, at most"
+    )
+    flip: bool = Field(description="whether half of these were mirrored, as networks were trained")
+    crop: int = Field(description="zeros around these before they were cropped, in pixels")
     validation: int = Field(description="images that samples are selected on")
     sha256: str = Field(description="of the validation images and labels, as networks see them")
 
@@ -41,6 +48,11 @@ class Provenance(Record):
     zoo: str | None = Field(description="whose statistics and reference were taken; null: prompts'")
     aligned: bool = Field(description="whether prompts were brought into the reference's order")
     prompts: tuple[PromptRecord, ...]
+    sharpened: Target | None = Field(description="what the decoder was sharpened on, if it was")
+    train_labels: TrainLabels = Field(
+        description="whether labels of train images were used, by the decoder's sharpening or in "
+        "refinement; selection reads those of validation images"
+    )
     drawing: SampleConfig
     bandwidth: float = Field(description="that was drawn with, where a rule chose it too")
     latent_scale: Literal["training", "prompts"] = Field(description="what bandwidths count in")
@@ -75,18 +87,25 @@ def prompt_records(given: Sequence[Given]) -> tuple[PromptRecord, ...]:
     )
 
 
-def data_record(task: Task | None, conditioned: bool) -> DataRecord | None:
+def data_record(task: Task | None, conditioned: bool, refined: bool) -> DataRecord | None:
     """Return the record of the images.
 
     Args:
         task: The images, if there are any.
         conditioned: Whether running statistics were measured.
+        refined: Whether latents were refined.
     """
     if task is None:
         return None
-    train = len(task.train) if conditioned else 0
-    validation = len(task.validation)
-    return DataRecord(name=task.name, train=train, validation=validation, sha256=task.digest())
+    moved = task.augmented if conditioned and task.augmented else Augmented()
+    return DataRecord(
+        name=task.name,
+        train=len(task.train) if conditioned or refined else 0,
+        flip=moved.flip,
+        crop=moved.crop,
+        validation=len(task.validation),
+        sha256=task.digest(),
+    )
 
 
 def versions() -> dict[str, str]:

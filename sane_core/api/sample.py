@@ -1,8 +1,9 @@
 """Sample networks with a trained SANE, from prompts to networks of the same kind (Algorithm 3).
 
-align prompts to the reference → standardize → tokenize → encode with halo → draw → decode with halo
-→ undo standardization → entries that no token holds from the prompt → running statistics from train
-images → select on validation images → back into the order of the prompt's units.
+align prompts to the reference → standardize → tokenize → encode with halo → draw → gradient steps
+on latents, if asked for → decode with halo → undo standardization → entries that no token holds
+from the prompt → running statistics from train images, moved as in the networks' training → select
+on validation images → back into the order of the prompt's units.
 
 Prompts of an architecture that the SANE was not trained on are standardized by their own statistics
 and aligned to the best of them on validation images. A sample on one prompt goes back into that
@@ -10,12 +11,14 @@ prompt's own order of units, which changes no function; one on no prompt stays i
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from sane_core.api.bundle import Bundle
+from sane_core.api.description import Description
 from sane_core.api.drawing import beside, draw_and_select, draw_blindly, settled
 from sane_core.api.given import Given
 from sane_core.api.moments import Moments, moments_for
@@ -25,15 +28,17 @@ from sane_core.api.provenance import Provenance, data_record, digest_of, prompt_
 from sane_core.api.results import Read
 from sane_core.api.sampled import Sampled
 from sane_core.api.target import Target, target_for
-from sane_core.api.task import Task, check_fits
+from sane_core.api.task import Task, as_trained, check_fits
 from sane_core.embedding.embed import has_one_latent
 from sane_core.generation.batch_norm import has_running_statistics
 from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.generator import Generator
+from sane_core.generation.refine_target import Refining
 from sane_core.generation.sample import Sampler
 from sane_core.images.images import Images
 from sane_core.weights.tokens import lengths_of, positions_of
-from schemas.config.sample import NEEDS_DATA, SampleConfig
+from schemas.config.augmented import Augmented
+from schemas.config.sample import BANDWIDTH, NEEDS_DATA, SHARPENED_BANDWIDTH, Method, SampleConfig
 
 
 def sample_config(**values: Any) -> SampleConfig:
@@ -46,6 +51,15 @@ def sample_config(**values: Any) -> SampleConfig:
         return SampleConfig(**values)
     except ValidationError as error:
         raise ValueError(sentence_of(error)) from None
+
+
+def default_bandwidth(description: Description, method: Method) -> float:
+    """Return what is drawn with if nothing is said.
+
+    Later rounds of gauss go on with the small one, as generation's `sharpened_gauss` does.
+    """
+    wide = description.sharpened is not None and method != "gauss"
+    return SHARPENED_BANDWIDTH if wide else BANDWIDTH
 
 
 def sentence_of(error: ValidationError) -> str:
@@ -88,6 +102,8 @@ def sample_networks(
     target = target_for(given, bundle, said, task.validation.shape if task else None, align)
     if task:
         check_fits(task, target.architecture)
+        unmoved = task if config.conditioning_augmented else replace(task, augmented=Augmented())
+        task = as_trained(unmoved, target.zoo, target.architecture)
     prompted = take_prompts(given, target, bundle, task, config, device) if given else None
     moments = moments_for(target.zoo, prompted.latents if prompted else None)
     generator = _generator(bundle, target, prompted, moments, task, config)
@@ -125,14 +141,22 @@ def _check_needs(
             "method 'gauss', which needs none"
         )
     if task is not None:
+        if config.refined and task.train is task.validation:
+            raise ValueError(
+                "refine needs train images beside those that samples are selected on, got the same "
+                'for both; give data as {"train": …, "validation": …}, or name a dataset'
+            )
         return
-    needing = f"method {config.method}" if config.method in NEEDS_DATA else ""
-    needing = needing or ("bandwidth 'validation'" if config.bandwidth == "validation" else "")
-    needing = needing or ("baselines" if baselines else "")
-    if needing:
+    asked = {
+        "refine": config.refined,
+        f"method {config.method}": config.method in NEEDS_DATA,
+        "bandwidth 'validation'": config.bandwidth == "validation",
+        "baselines": baselines,
+    }
+    if needing := [name for name, needed in asked.items() if needed]:
         raise ValueError(
-            f"{needing} must have validation images to select on, got no data; give data, or draw "
-            "with method 'sub' or 'gauss' and a number for the bandwidth"
+            f"{needing[0]} must have validation images to select on, got no data; give data, or "
+            "draw with method 'sub' or 'gauss', a number for the bandwidth and no refine"
         )
 
 
@@ -168,6 +192,7 @@ def _generator(
         validation=task.validation if task else _no_images(target),
         rest={name: values for name, values in weights.items() if name in others},
         conditioning=task.conditioning(config) if task and measured else None,
+        refining=Refining(task.train, weights) if task and config.refined else None,
     )
 
 
@@ -201,10 +226,12 @@ def _provenance(
         zoo=None if target.zoo is None else target.zoo.name,
         aligned=bool(given) and not target.note,
         prompts=prompt_records(given),
+        sharpened=bundle.description.sharpened,
+        train_labels="used" if config.refined_on_labels else bundle.description.train_labels,
         drawing=config,
         bandwidth=sampler.bandwidth if config.method == "gauss" else sampler.spread,
         latent_scale=moments.source,
         running_statistics=("data" if task else "prompt") if conditioned else "none",
-        data=data_record(task, conditioned),
+        data=data_record(task, conditioned, config.refined),
         versions=versions(),
     )

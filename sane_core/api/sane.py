@@ -27,8 +27,10 @@ from sane_core.api.prepare import restore
 from sane_core.api.results import Embedding, NetworkLatents
 from sane_core.architectures.architecture import Architecture
 from sane_core.weights.symmetry.derive import Inputs
+from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
+from schemas.config.refine import RefineConfig
 from schemas.config.sample import Bandwidth, Coupling, Method
 
 if TYPE_CHECKING:
@@ -85,13 +87,14 @@ class Sane:
         licence: str = "apache-2.0",
         metrics: Mapping[str, float] | None = None,
         embeddings: Sequence[Path] = (),
+        augmented: Sequence[Augmented | None] = (),
         device: str = "cpu",
     ) -> Self:
         """Put one together from what the stages `tokens` and `model` wrote.
 
         Args:
             tokens: Folder of the stage `tokens`, or one per zoo.
-            model: Folder of the stage `model`.
+            model: Folder of the stage `model`, or of `sharpen`.
             name: What it is called.
             zoos: Folder of the stage `zoo` for each, for the reference models as they were
                 trained; without them references are put together from their tokens, and alignment
@@ -103,6 +106,8 @@ class Sane:
             metrics: Measured on held-out runs.
             embeddings: `embeddings.parquet` of the zoos by this model, one each, for the moments
                 of their latents; without them GAUSS cannot be drawn (`with_latents` adds them).
+            augmented: How the train images of each zoo's networks were moved, None where that is
+                not known; running statistics of samples are then measured on such images.
             device: Where the autoencoder runs.
 
         Raises:
@@ -121,6 +126,7 @@ class Sane:
             licence=licence,
             metrics=metrics or {},
             embeddings=embeddings,
+            augmented=augmented,
         )
         return cls(bundle, device)
 
@@ -302,11 +308,13 @@ class Sane:
         candidates: int = 200,
         method: Method = "sub",
         coupling: Coupling = "shared_noise",
-        bandwidth: Bandwidth = 0.05,
+        bandwidth: Bandwidth | None = None,
         rounds: int = 3,
+        refine: RefineConfig | None = None,
         seed: int = 0,
         conditioning_batches: int = 20,
         conditioning_batch: int = 128,
+        conditioning_augmented: bool = True,
         data_folder: str | Path = "data",
         zoo: str | None = None,
         inputs: Inputs | None = None,
@@ -327,10 +335,15 @@ class Sane:
             method: `sub`, `boot`, `kde30`, or `gauss`, which needs no prompts.
             coupling: What the tokens of a sample share: `shared_noise`, `model`, `token`.
             bandwidth: h, in standard deviations of the training latents; `scott`, or `validation`.
+                0.05 if not given, 0.3 of a sharpened decoder.
             rounds: Of boot and gauss.
+            refine: Gradient steps on what each round draws, on train images of the data; its target
+                `labels` reads their labels, and provenance says so.
             seed: Of every draw.
             conditioning_batches: Batches that running statistics are measured on.
             conditioning_batch: Images of such a batch.
+            conditioning_augmented: Whether these images are flipped and cropped as in the networks'
+                training, where that is known of their zoo or by a recipe on the dataset.
             data_folder: Where the files of an `ImagesConfig` lie.
             zoo: Whose statistics and reference are taken, where networks fit several zoos.
             inputs: Examples that modules are traced on, where their shapes are not known.
@@ -341,7 +354,8 @@ class Sane:
             ValueError: If something does not fit together; see docs/sampling.md.
             UserError: If files of the data are missing or damaged.
         """
-        from sane_core.api.sample import sample_config, sample_networks  # brings training along
+        # Brings training along.
+        from sane_core.api.sample import default_bandwidth, sample_config, sample_networks
         from sane_core.api.task import task_of
 
         config = sample_config(
@@ -349,11 +363,15 @@ class Sane:
             candidates=candidates,
             method=method,
             coupling=coupling,
-            bandwidth=bandwidth,
+            bandwidth=default_bandwidth(self.description, method)
+            if bandwidth is None
+            else bandwidth,
             rounds=rounds,
+            refine=refine,
             seed=seed,
             conditioning_batches=conditioning_batches,
             conditioning_batch=conditioning_batch,
+            conditioning_augmented=conditioning_augmented,
         )
         none = isinstance(prompts, list | tuple) and not prompts
         given = [] if none else take_all(prompts)[0]

@@ -6,19 +6,22 @@ make sure that none is among the validation images.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import torch
 
+from sane_core.api.description import ZooRecord
 from sane_core.architectures.architecture import Architecture
 from sane_core.generation.batch_norm import Conditioning
 from sane_core.images.apart import check_apart, selected_on
 from sane_core.images.images import Images
 from sane_core.images.prepare import open_parts
 from sane_core.seeding import seed_for
+from schemas.config.augmented import Augmented
 from schemas.config.images import ImagesConfig
+from schemas.config.recipes import recipe_on
 from schemas.config.sample import SampleConfig
 
 
@@ -31,12 +34,18 @@ class Task:
         train: Images that running statistics are measured on.
         validation: Images that networks are selected on.
         classes: Number of classes; None where only the labels show some.
+        dataset: As configurations name the images, so that a recipe on them is found; "" where
+            images were given.
+        augmented: How train images are moved before running statistics are measured on them; None:
+            as the networks' training did, where it is known.
     """
 
     name: str
     train: Images
     validation: Images
     classes: int | None = None
+    dataset: str = ""
+    augmented: Augmented | None = None
 
     def conditioning(self, config: SampleConfig) -> Conditioning:
         """Return what running statistics are measured on.
@@ -46,7 +55,10 @@ class Task:
         """
         batch = min(config.conditioning_batch, len(self.train))
         seed = seed_for(config.seed, "conditioning")
-        return Conditioning(self.train, config.conditioning_batches, batch, seed)
+        moved = self.augmented or Augmented()
+        return Conditioning(
+            self.train, config.conditioning_batches, batch, seed, moved.flip, moved.crop
+        )
 
     def digest(self) -> str:
         """Return the SHA-256, in hex, of the validation images and their labels as they are used.
@@ -95,6 +107,25 @@ def task_of(data: Data, folder: Path, seed: int) -> Task:
     return task
 
 
+def as_trained(task: Task, zoo: ZooRecord | None, architecture: Architecture) -> Task:
+    """Say how train images are moved: as in the training of the networks, where it is known.
+
+    Running statistics that trained networks keep are of images that were flipped and cropped.
+
+    Args:
+        task: The images; how they are moved may be settled already.
+        zoo: That the networks are of; it goes first.
+        architecture: Of the networks, for a recipe of this architecture on these images.
+    """
+    if task.augmented is not None:
+        return task
+    if zoo is not None and zoo.augmented is not None:
+        return replace(task, augmented=zoo.augmented)
+    recipe = recipe_on(architecture.name, task.dataset)
+    known = Augmented.of(recipe.training()) if recipe else None
+    return replace(task, augmented=known or Augmented())
+
+
 def check_fits(task: Task, architecture: Architecture) -> None:
     """Refuse data that a network cannot be scored on.
 
@@ -133,7 +164,8 @@ def _read(config: ImagesConfig, folder: Path, seed: int) -> Task:
     """Read and split; what a publisher has put in both parts is left out of validation."""
     dataset, parts = open_parts(config, folder, seed)
     validation = selected_on(parts, config.dataset)
-    return _checked(Task(dataset.name, parts["train"], validation, dataset.classes))
+    read = (parts["train"], validation, dataset.classes, config.dataset)
+    return _checked(Task(dataset.name, *read))
 
 
 def _checked(task: Task) -> Task:

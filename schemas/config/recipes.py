@@ -83,6 +83,16 @@ RECIPES = {
 """Recipe name -> configuration."""
 
 
+def recipe_on(architecture: str, dataset: str) -> ZooConfig | None:
+    """Return the recipe of an architecture on a dataset, by their names; None if there is none."""
+    found = (
+        recipe
+        for recipe in RECIPES.values()
+        if (recipe.architecture, recipe.images.dataset) == (architecture, dataset)
+    )
+    return next(found, None)
+
+
 def with_recipe(zoo: object) -> object:
     """Lay what a mapping says over the recipe that its key `recipe` names.
 

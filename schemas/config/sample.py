@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from schemas.config.refine import RefineConfig
 from schemas.records import Record
 
 Method = Literal["sub", "boot", "gauss", "kde30"]
@@ -14,6 +15,10 @@ Coupling = Literal["shared_noise", "model", "token"]
 
 Bandwidth = float | Literal["scott", "validation"]
 """In standard deviations of the training latents; or by Scott's rule, or the best on images."""
+
+BANDWIDTH, SHARPENED_BANDWIDTH = 0.05, 0.3
+"""What is drawn with if nothing is said: of a decoder as it was pretrained, and of a sharpened one,
+which has learned noise (as `schemas/config/samplers.py` has it)."""
 
 NEEDS_DATA = ("boot", "kde30")
 """Methods that select on the way, and so need images to select on."""
@@ -29,7 +34,7 @@ class SampleConfig(Record):
         default="shared_noise", description="what tokens share, of sub and boot"
     )
     bandwidth: Bandwidth = Field(
-        default=0.05, description="h, in std of the training latents; or how it is chosen"
+        default=BANDWIDTH, description="h, in std of the training latents; or how it is chosen"
     )
     rounds: int = Field(default=3, ge=1, description="rounds of boot and gauss")
     seed: int = Field(default=0, ge=0, description="of every draw")
@@ -37,6 +42,23 @@ class SampleConfig(Record):
         default=20, ge=1, description="batches of images that running statistics are measured on"
     )
     conditioning_batch: int = Field(default=128, ge=2, description="images of such a batch")
+    conditioning_augmented: bool = Field(
+        default=True,
+        description="flip and crop these images as the networks' training did, where it is known",
+    )
+    refine: RefineConfig | None = Field(
+        default=None, description="gradient steps on the drawn latents of every round"
+    )
+
+    @property
+    def refined(self) -> bool:
+        """Whether drawn latents take any gradient step."""
+        return self.refine is not None and self.refine.steps > 0
+
+    @property
+    def refined_on_labels(self) -> bool:
+        """Whether labels of train images say where these steps lead."""
+        return self.refine is not None and self.refined and self.refine.target == "labels"
 
     @model_validator(mode="after")
     def _keep_no_more_than_drawn(self) -> "SampleConfig":

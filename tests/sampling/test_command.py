@@ -91,7 +91,7 @@ def test_files_and_patterns_become_samples_with_provenance(unpacked, npz, tmp_pa
 
 def test_without_data_or_prompts_the_answer_says_what_is_not_known(unpacked, tmp_path):
     said = run("sample", "--prompts", unpacked / "*.safetensors", "-n", 2, "--out", tmp_path / "a")
-    assert "2 networks were drawn and none selected: without --data" in said
+    assert "2 networks were drawn (sub) and none selected: without --data" in said
     run("sample", "--method", "gauss", "-n", 2, "--out", tmp_path / "b")
     assert len(list((tmp_path / "b").glob("*.safetensors"))) == 2
 
