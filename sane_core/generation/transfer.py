@@ -35,6 +35,7 @@ from sane_core.generation.transfer_rows import (
 )
 from sane_core.generation.transfer_target import open_target
 from sane_core.pretraining.files import load
+from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.config.training import TrainingConfig
@@ -87,7 +88,7 @@ def transfer_to(
     """
     name = pq.read_table(sources.zoo.tokens / "layers.parquet", columns=["architecture"])
     zoo = architecture_named(name["architecture"][0].as_py())
-    target = open_target(config, sources.images, zoo)
+    target = open_target(config, sources.images, zoo, Augmented.of(recipe))
     steps, total = count(1), _steps(config, AT_ONCE)
 
     def advance() -> None:

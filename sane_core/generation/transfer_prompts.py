@@ -17,7 +17,6 @@ from sane_core.generation.transfer_frame import PromptFrame, frame_of_prompts, i
 from sane_core.generation.transfer_head import head_of, with_new_head
 from sane_core.generation.transfer_target import (
     Target,
-    conditioning_on,
     require_known_positions,
 )
 from sane_core.images.apart import check_apart
@@ -118,7 +117,7 @@ def prompts_of_zoo(
         epochs,
         images["validation"],
         embed,
-        conditioning_on(images["train"], config, seed),
+        target.conditioning(seed, images["train"]),
     )
     if not target.new_head:
         generator = replace(generator, architecture=target.architecture)

@@ -17,6 +17,7 @@ from sane_core.seeding import seed_for
 from sane_core.weights.layers import Layer
 from sane_core.weights.tokens import positions_of
 from sane_core.zoo.population.outputs import classes_of
+from schemas.config.augmented import Augmented
 from schemas.config.transfer import TransferTarget
 
 
@@ -30,6 +31,8 @@ class Target:
         images: Parts `train`, `validation` and `test`.
         new_head: Whether networks from zoo prompts get a head of their own.
         dataset: Name of the images.
+        augmented: How train images are moved while networks of the target are trained; so they are
+            where running statistics are measured, but for `conditioning_augmented: false`.
     """
 
     config: TransferTarget
@@ -37,19 +40,39 @@ class Target:
     images: dict[str, Images]
     new_head: bool
     dataset: str
+    augmented: Augmented = Augmented()
 
-    def conditioning(self, seed: int) -> Conditioning | None:
-        """Return what running statistics are measured on; None if they stay new."""
-        return conditioning_on(self.images["train"], self.config, seed)
+    def conditioning(self, seed: int, of: Images | None = None) -> Conditioning | None:
+        """Return what running statistics are measured on; None if they stay new.
+
+        Args:
+            seed: The run's seed.
+            of: Train images; the target's, if not given.
+        """
+        train, config = self.images["train"] if of is None else of, self.config
+        if not config.conditioning_batches:
+            return None
+        batch = min(config.conditioning_batch, len(train))
+        drawn = seed_for(seed, "transfer", "conditioning")
+        moved = self.augmented if config.conditioning_augmented else Augmented()
+        return Conditioning(
+            train, config.conditioning_batches, batch, drawn, moved.flip, moved.crop
+        )
 
 
-def open_target(config: TransferTarget, images: Path, zoo: Architecture) -> Target:
+def open_target(
+    config: TransferTarget,
+    images: Path,
+    zoo: Architecture,
+    augmented: Augmented = Augmented(),  # noqa: B008 (frozen)
+) -> Target:
     """Read a target and check it.
 
     Args:
         config: What is asked for.
         images: Folder of the images stage.
         zoo: Architecture of the zoo.
+        augmented: How train images are moved while the target's networks are trained.
 
     Raises:
         ValueError: If images do not fit the architecture, validation images are test images, or the
@@ -80,7 +103,7 @@ def open_target(config: TransferTarget, images: Path, zoo: Architecture) -> Targ
     )
     if config.prompts == "zoo":
         require_same_body(zoo, architecture)
-    return Target(config, architecture, parts, new_head, facts.dataset)
+    return Target(config, architecture, parts, new_head, facts.dataset, augmented)
 
 
 def require_known_positions(
@@ -100,13 +123,3 @@ def require_known_positions(
             f"must lie within the positions that SANE knows: {error}"
         ) from error
     return positions
-
-
-def conditioning_on(train: Images, config: TransferTarget, seed: int) -> Conditioning | None:
-    """Return what running statistics are measured on; None if they stay new."""
-    if not config.conditioning_batches:
-        return None
-    batch = min(config.conditioning_batch, len(train))
-    return Conditioning(
-        train, config.conditioning_batches, batch, seed_for(seed, "transfer", "conditioning")
-    )

@@ -110,6 +110,11 @@ class TransferTarget(Record):
         "0 = they stay new",
     )
     conditioning_batch: int = Field(default=128, ge=2, description="images of such a batch")
+    conditioning_augmented: bool = Field(
+        default=True,
+        description="flip and crop these images as training does; the running statistics that "
+        "trained networks keep are of such images",
+    )
 
     @property
     def decoders(self) -> tuple[Decoder, ...]:

@@ -21,6 +21,7 @@ from sane_core.images.files import read_images
 from sane_core.zoo.population.members import members_of
 from sane_core.zoo.population.score import stack
 from sane_core.zoo.population.train import train
+from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.config.training import TrainingConfig
@@ -156,6 +157,15 @@ def test_networks_with_a_new_head_share_it_with_those_from_scratch_and_nothing_e
     for name, values in given.settle(samples, fresh).items():
         wanted = fresh[name] if name in given.head else samples.weights[name]
         assert values.tobytes() == wanted.tobytes()
+
+
+def test_statistics_are_of_images_moved_as_in_training_unless_it_is_refused(folders):
+    moved, images = Augmented(flip=True, crop=1), folders.root / "other"
+    made = open_target(target(), images, CNN, moved).conditioning(0)
+    assert (made.flip, made.crop) == (True, 1)
+    plain = open_target(target(conditioning_augmented=False), images, CNN, moved).conditioning(0)
+    assert (plain.flip, plain.crop) == (False, 0)
+    assert open_target(target(conditioning_batches=0), images, CNN, moved).conditioning(0) is None
 
 
 def test_heads_of_as_many_classes_are_kept_unless_new_ones_are_asked_for(folders):
