@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from schemas.config.benchmark import TrackingConfig
 from schemas.errors import UserError
-from tasks.tracking import quiet_client
+from tasks.tracking_experiment import quiet_client
 from tasks.tracking_failures import naming, opening
 from tasks.tracking_places import check_server, database_file, is_server, resolve
 
 if TYPE_CHECKING:
-    from tasks.tracking import MlflowClient
+    from tasks.tracking_experiment import MlflowClient
 
 _EXPERIMENTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'experiments'"
 

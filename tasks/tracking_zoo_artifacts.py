@@ -20,7 +20,7 @@ from sane_core.zoo.readers.sources import Place, relative_name, size_of, walk
 from sane_core.zoo.readers.torch_folder import NO_NETWORKS
 
 if TYPE_CHECKING:
-    from tasks.tracking import MlflowClient
+    from tasks.tracking_experiment import MlflowClient
 
 SUFFIXES = (*NUMBERED_SUFFIXES, ".ckpt")
 """Of checkpoints; `.ckpt` are PyTorch Lightning's."""

@@ -18,7 +18,7 @@ from tasks.tracking_zoo_artifacts import File, artifacts_of, is_of_use
 from tasks.tracking_zoo_epochs import History, points_of
 
 if TYPE_CHECKING:
-    from tasks.tracking import MlflowClient
+    from tasks.tracking_experiment import MlflowClient
 
 _PAGE = 1000
 """Runs, models or experiments of one answer."""
