@@ -19,6 +19,7 @@ from sane_core.api.groups import UNASKED, UNTRAINED
 from sane_core.api.networks import Network, Said, network_of
 from sane_core.api.prepare import check_positions
 from sane_core.architectures.architecture import Architecture
+from sane_core.architectures.mismatch import differences
 from sane_core.architectures.registry import architecture_named, match_shapes
 from sane_core.weights.tokens import positions_of
 
@@ -78,11 +79,13 @@ def network_for(given: Sequence[Given], description: Description, said: Said) ->
         said: What the caller says.
 
     Raises:
-        ValueError: If prompts are of several architectures, or without prompts it is not one of a
-            zoo of the SANE.
+        ValueError: If prompts are of several architectures, or not of the one that is asked for; or
+            without prompts it is not one of a zoo of the SANE.
     """
     if not given:
         return _without_prompts(description, said)
+    if said.architecture is not None:
+        _check_prompts_are_of(said.architecture, given, description)
     found = [network_of(each, description, said) for each in given]
     if others := [i for i, network in enumerate(found) if network != found[0]]:
         other = others[0]
@@ -131,6 +134,26 @@ def architecture_of(
             "be modules of it: names in a bundle are never imported"
         )
     return architecture_named(zoo.architecture)
+
+
+def _check_prompts_are_of(
+    asked: str | Architecture, given: Sequence[Given], description: Description
+) -> None:
+    """Refuse prompts of one architecture where samples of another are asked for."""
+    zoo = next((zoo for zoo in description.zoos if zoo.architecture == asked), None)
+    if zoo is not None:
+        name, parameters, buffers = zoo.architecture, zoo.parameters, zoo.buffers
+    else:
+        own = architecture_named(asked) if isinstance(asked, str) else asked
+        name, parameters, buffers = own.name, own.shapes(), own.buffers()
+    for each in given:
+        if found := differences(each.shapes, parameters, buffers):
+            raise ValueError(
+                f"prompts must be networks of the architecture that is sampled, {name}, got "
+                f"{each.label}, which is not ({found}): train one or a few of {name} for some "
+                "epochs and give those, which need not be of the SANE's zoo, or run the experiment "
+                "transfer with prompts: target, which trains them"
+            )
 
 
 def _without_prompts(description: Description, said: Said) -> Network:

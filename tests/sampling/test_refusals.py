@@ -1,5 +1,7 @@
 """What cannot be sampled is refused in one sentence that says what to do."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from schemas.config.images import ImagesConfig
 from tests.api.stages import MLP, RESNET, network
 from tests.sampling.conftest import CNN, SHAPES, images, parts
 
+DEEPER = "resnet34[size=8,width=2]"
 LITTLE = {"candidates": 3, "n": 2}
 
 
@@ -27,6 +30,13 @@ def test_prompts_of_unequal_architecture(sane):
         prompts=prompts,
         data=parts(MLP),
     )
+
+
+@pytest.mark.parametrize("name", [DEEPER, CNN])
+def test_prompts_of_another_architecture_than_the_one_asked_for(sane, name):
+    message = rf"of the architecture that is sampled, {re.escape(name)}, got models\[0\], which is "
+    message += r"not \(missing: .*\): train one or a few .*, or run the experiment transfer with"
+    refused(sane, message, architecture=name, prompts=[network(RESNET, 2)], data=parts(RESNET))
 
 
 @pytest.mark.parametrize("method", ["sub", "boot", "kde30"])

@@ -227,6 +227,15 @@ def test_networks_of_another_architecture_take_the_statistics_of_the_prompts(exa
             torch.testing.assert_close(value, prompts[at].state_dict()[name], atol=1e-5, rtol=0)
 
 
+def test_a_few_deeper_networks_are_prompts_enough_for_samples_like_them(sane):
+    deeper = "resnet34[size=8,width=1]"
+    prompts = [network(deeper, seed) for seed in SEEDS[:2]]
+    found = sane.sample(deeper, prompts, n=2, data=parts(RESNET), **LITTLE)
+    made = found.provenance
+    assert (made.architecture, made.zoo, made.latent_scale) == (deeper, None, "prompts")
+    architecture_named(deeper).build().load_state_dict(found.state_dict(0))
+
+
 def test_unseen_prompts_are_aligned_to_the_best_of_them(sane, monkeypatch):
     seen = []
 
