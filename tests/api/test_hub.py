@@ -10,7 +10,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from sane_core.api import sane as sane_module
+from sane_core.api import stored
 from sane_core.api.bundle import read
 from sane_core.api.hub import download, upload
 from sane_core.api.sane import Sane
@@ -116,7 +116,7 @@ def test_a_file_that_was_altered_on_the_hub_is_refused(sane, hub, tmp_path):
 def test_a_repository_without_a_sane_is_refused(hub, tmp_path, monkeypatch):
     hub.files["config.json"] = b"{}"
     folder = download("me/tiny", cache=tmp_path / "cache", endpoint=hub.endpoint)
-    monkeypatch.setattr(sane_module, "download", lambda *_: folder)
+    monkeypatch.setattr(stored, "download", lambda *_: folder)
     with pytest.raises(ValueError, match="a folder .*with sane.json in it, got .*snapshots"):
         Sane.from_hub("me/tiny")
 
@@ -124,7 +124,7 @@ def test_a_repository_without_a_sane_is_refused(hub, tmp_path, monkeypatch):
 def test_from_hub_loads_the_revision_asked_for(sane, tmp_path, monkeypatch):
     asked = []
     sane.save(tmp_path / "tiny")
-    monkeypatch.setattr(sane_module, "download", lambda *a: asked.append(a) or tmp_path / "tiny")
+    monkeypatch.setattr(stored, "download", lambda *a: asked.append(a) or tmp_path / "tiny")
     assert Sane.from_hub("me/tiny", revision="v1").description.name == "tiny"
     assert asked == [("me/tiny", "v1")]
 
