@@ -90,6 +90,9 @@ def sample(
             help="What they lead to: the images' labels, or what the prompt or all prompts answer."
         ),
     ] = RefineTarget.ENSEMBLE,
+    refine_rate: Annotated[
+        float, typer.Option(help="How far a step leads, in std of the training latents.")
+    ] = 0.05,
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
     architecture: Annotated[
         str | None, typer.Option(help="Registered name or package.module:factory; else by shapes.")
@@ -136,7 +139,7 @@ def sample(
             coupling=coupling.value,
             bandwidth=_number(bandwidth),
             rounds=rounds,
-            refine=_refinement(refine, refine_target),
+            refine=_refinement(refine, refine_target, refine_rate),
             seed=seed,
             zoo=zoo,
             baselines=task is not None and bool(files),
@@ -157,10 +160,17 @@ def _expanded(patterns: Sequence[str]) -> list[Path]:
     return files
 
 
-def _refinement(steps: int, target: RefineTarget) -> "RefineConfig | None":
+def _refinement(steps: int, target: RefineTarget, rate: float) -> "RefineConfig | None":
+    from pydantic import ValidationError
+
+    from sane_core.api.sample import sentence_of
     from schemas.config.refine import RefineConfig
 
-    return RefineConfig(steps=steps, target=target.value) if steps else None
+    try:
+        refine = RefineConfig(steps=steps, target=target.value, learning_rate=rate)
+    except ValidationError as error:
+        raise ValueError(f"--refine: {sentence_of(error)}") from None
+    return refine if steps else None
 
 
 def _number(bandwidth: str | None) -> Any:

@@ -110,6 +110,7 @@ def test_a_folder_with_anything_in_it_is_not_written_to(unpacked, tmp_path):
         (("--prompts", "no.pt"), "no.pt must be a checkpoint file"),
         (("--bandwidth", "wide"), "bandwidth must be a number, scott or validation, got wide"),
         (("--data", "fancy"), "dataset must be digits, mnist"),
+        (("--refine", 2, "--refine-rate", 0), "--refine: learning_rate must be greater than 0"),
         ((), "method sub draws around prompts, got none"),
     ],
 )
