@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from sane_core.generation.compare import Decoder, Method, Prompts, baselines_of, samplers_of
+from sane_core.generation.distributions.registry import PROMPTS_NEEDED
 from sane_core.generation.novelty import error_overlap, mutual_overlap
 from sane_core.images.images import Images
 from sane_core.seeding import rng_for
 from schemas.config.generate import GenerateConfig
+from schemas.config.samplers import SamplerConfig
 
 BESIDE = ("prompts", "prompts_selected", "noise")
 """Baselines that stand beside the samplers."""
@@ -50,6 +52,8 @@ def sweep_prompts(
     on_draw: Callable[[], None] | None = None,
 ) -> list[FewPrompts]:
     """Draw from each number of prompts that the configuration names; too large ones are left out.
+
+    So are samplers that look at no prompt, or need more than there are.
 
     Args:
         decoders: `sane`, and what else there is.
@@ -95,4 +99,11 @@ def _methods(
     decoders: Mapping[str, Decoder], prompts: Prompts, config: GenerateConfig, seed: int
 ) -> dict[str, Method]:
     baselines = baselines_of(decoders, prompts, config)
+    drawn = tuple(sampler for sampler in config.samplers if _fits(sampler, len(prompts)))
+    config = config.model_copy(update={"samplers": drawn})
     return samplers_of(decoders, config, seed) | {name: baselines[name] for name in BESIDE}
+
+
+def _fits(sampler: SamplerConfig, prompts: int) -> bool:
+    needed = PROMPTS_NEEDED[sampler.distribution]
+    return 0 < (max(needed, 2) if sampler.spread == "scott" else needed) <= prompts

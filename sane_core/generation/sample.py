@@ -34,8 +34,10 @@ class Sampler:
         distribution: Key of `DISTRIBUTIONS`.
         spread: Of the first round.
         rounds: Draws, >= 1.
-        bandwidth: h of the rounds after a first one that was no KDE.
+        bandwidth: Spread of later rounds, if the first one was no KDE and `then_spread` says none.
         refine: Gradient steps on what each round draws; none if not given.
+        then: Key of `DISTRIBUTIONS` for later rounds; as `AGAIN` says if not given.
+        then_spread: Of later rounds.
     """
 
     distribution: str = "shared_noise"
@@ -43,6 +45,14 @@ class Sampler:
     rounds: int = 1
     bandwidth: float = 0.05
     refine: RefineConfig | None = None
+    then: str | None = None
+    then_spread: float | None = None
+
+    def later(self) -> tuple[str, float]:
+        """Return the distribution of later rounds, and its spread."""
+        spread = self.spread if self.distribution in KDES else self.bandwidth
+        name = self.then or AGAIN.get(self.distribution, self.distribution)
+        return name, self.then_spread or spread
 
 
 def sample(
@@ -79,8 +89,7 @@ def sample(
 
     drawn = DISTRIBUTIONS[sampler.distribution](prompts, candidates, sampler.spread, rng)
     kept = best(drawn.latents, drawn.prompt)
-    name = AGAIN.get(sampler.distribution, sampler.distribution)
-    spread = sampler.spread if sampler.distribution in KDES else sampler.bandwidth
+    name, spread = sampler.later()
     for _ in range(sampler.rounds - 1):
         around = PromptLatents(kept.latents, prompts.mean, prompts.scale, flow=prompts.flow)
         drawn = DISTRIBUTIONS[name](around, candidates, spread, rng)
@@ -108,7 +117,13 @@ def sampler_of(
 
     def with_spread(spread: float) -> Sampler:
         return Sampler(
-            sampler.distribution, spread, sampler.rounds, config.bandwidth, sampler.refine
+            sampler.distribution,
+            spread,
+            sampler.rounds,
+            config.bandwidth,
+            sampler.refine,
+            sampler.then,
+            sampler.then_spread,
         )
 
     def score(spread: float) -> float:

@@ -38,6 +38,17 @@ class SamplerConfig(Record):
     rounds: int = Field(
         default=1, ge=1, description="rounds of bootstrapping: the kept ones are the next prompts"
     )
+    then: Distribution | None = Field(
+        default=None,
+        description="what later rounds draw from; if not given, the same KDE, a flow again, and "
+        "shared_noise after any other first round",
+    )
+    then_spread: float | None = Field(
+        default=None,
+        gt=0,
+        description="of later rounds; if not given, that of the first one where it is a KDE, else "
+        "generate.bandwidth",
+    )
     decoder: Decoder = Field(default="sane", description="whose decoder makes networks of latents")
     sweep: tuple[float, ...] = Field(
         default=(), description="spreads swept for the accuracy-novelty front"
@@ -57,6 +68,15 @@ class SamplerConfig(Record):
         given = [s for s in (self.spread, *self.sweep) if isinstance(s, float | int)]
         if any(not s > 0 for s in given):
             raise ValueError(f"spreads of sampler {self.name} must be > 0, got {given}")
+        return self
+
+    @model_validator(mode="after")
+    def _draw_again_as_asked(self) -> "SamplerConfig":
+        if self.rounds == 1 and (self.then or self.then_spread):
+            raise ValueError(
+                f"rounds of sampler {self.name} must be > 1 where then or then_spread is given, "
+                "got 1"
+            )
         return self
 
     @model_validator(mode="after")

@@ -249,6 +249,25 @@ def test_samplers_are_tried_with_as_many_prompts_as_there_are(generator, populat
     assert {r.test_accuracy for r in one} <= set(correct.mean(1))
 
 
+def test_samplers_that_look_at_no_prompt_or_need_more_are_not_tried_with_few(
+    generator, population, images
+):
+    prompts = score_prompts(generator, population)
+    sane = Decoder(generator, embed_prompts(generator, prompts))
+    samplers = (
+        SamplerConfig(name="sub"),
+        SamplerConfig(name="scott", spread="scott"),
+        SamplerConfig(name="gauss", distribution="gauss"),
+        SamplerConfig(name="pca", distribution="pca_gaussian"),
+    )
+    config = SMALL.model_copy(update={"prompt_counts": (1, 2), "samplers": samplers, "seeds": 1})
+    wrong = np.zeros((1, len(images["test"])), bool)
+    rows = sweep_prompts({"sane": sane}, prompts, images["test"], wrong, config, 0)
+    tried = {count: {row.method for row in rows if row.prompts == count} for count in (1, 2)}
+    assert tried[1] == {"sub", "prompts", "prompts_selected", "noise"}
+    assert tried[2] == tried[1] | {"scott", "pca"}
+
+
 def test_prompts_that_are_not_finite_are_refused(generator, population):
     broken = {name: values.copy() for name, values in population.items()}
     broken["module_list.0.weight"][2] = np.nan

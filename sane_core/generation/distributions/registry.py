@@ -23,3 +23,9 @@ DISTRIBUTIONS: Mapping[str, Distribution] = {
     "flow": draw_flow,
 }
 """Name -> draw(prompts, count, spread, rng)."""
+
+PROMPTS_NEEDED: Mapping[str, int] = dict.fromkeys(DISTRIBUTIONS, 1) | {
+    "gauss": 0,
+    "pca_gaussian": 2,
+}
+"""Name -> prompts that it cannot be drawn without; 0: it looks at none."""
