@@ -2,7 +2,8 @@
 
 Beyond the paper. Adam takes a few steps on the latents of all candidates; encoder and decoder stay
 as they are, bit for bit. Every network has a loss of its own, so what becomes of one does not
-depend on the others. Moves are measured in standard deviations of the training latents: a
+depend on the others; one that answers the last images no better than where it was drawn stays
+there. Moves are measured in standard deviations of the training latents: a
 dimension that never varies stays.
 
 Every candidate of a step answers the same train images. Batch norms use the statistics of these
@@ -107,14 +108,22 @@ class _Descent:
         moved = torch.zeros_like(drawn).requires_grad_()
         optimizer = torch.optim.Adam([moved], lr=self.config.learning_rate)
         for step in range(self.config.steps):
-            loss = self._losses(drawn + self.scale * moved, answers, step, prompt)
+            loss, _ = self._losses(drawn + self.scale * moved, answers, step, prompt)
             pull = self.config.pull * moved.square().mean((1, 2))
             # Of the latents alone: the decoder gets no gradient.
             moved.grad = torch.autograd.grad((loss + pull).sum(), moved)[0].nan_to_num(0, 0, 0)
             optimizer.step()
             if on_step:
                 on_step(step, loss.detach().cpu().numpy())
-        return (drawn + self.scale * moved.detach()).cpu().numpy()
+        refined = drawn + self.scale * moved.detach()
+        better = self._last(refined, answers, prompt) < self._last(drawn, answers, prompt)
+        return torch.where(better[:, None, None], refined, drawn).cpu().numpy()
+
+    @torch.no_grad()
+    def _last(self, latents: torch.Tensor, answers: Answers, prompt: np.ndarray) -> torch.Tensor:
+        """Return each network's loss on the images of the last step; infinite where it has none."""
+        loss, usable = self._losses(latents, answers, len(self.pixels) - 1, prompt)
+        return torch.where(usable, loss, torch.inf)
 
     def _networks(self, prompt: np.ndarray) -> Answers:
         """Return what runs decoded networks that stand on these prompts."""
@@ -125,14 +134,14 @@ class _Descent:
 
     def _losses(
         self, latents: torch.Tensor, answers: Answers, step: int, prompt: np.ndarray
-    ) -> torch.Tensor:
-        """Return the target loss of each network [networks], 0 where it is not finite."""
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return each network's target loss, 0 where it is not finite, and where it is."""
         own = self.generator
         with autocast(self.device, self.precision):
             decoded = decode_with_gradient(own.model, latents, self.positions, own.embed)
         answered = answers(np.arange(len(latents)), decoded.float(), self.pixels[step])
         towards = loss_towards(self.config.target, self.labels[step], self.known[step], prompt)
-        return finite_means(towards(answered))[0]
+        return finite_means(towards(answered))
 
 
 def networks_at_once(generator: Generator, images: int) -> int:

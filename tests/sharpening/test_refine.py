@@ -153,6 +153,17 @@ def test_a_pull_keeps_latents_near_the_drawn_ones(decoder, drawn) -> None:
     assert held < 0.5 * free
 
 
+def test_a_candidate_that_steps_lead_astray_stays_where_it_was_drawn(
+    decoder, drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downhill = torch.autograd.grad
+    everything = {"images": 200, "target": "labels", "steps": 10}
+    near = refined(decoder.generator, drawn, **everything)
+    assert not (near == drawn).all((1, 2)).any()
+    monkeypatch.setattr(torch.autograd, "grad", lambda loss, at: (-downhill(loss, at)[0],))
+    assert np.array_equal(refined(decoder.generator, drawn, **everything), drawn)
+
+
 def test_a_dimension_that_never_varies_stays(decoder, drawn) -> None:
     scale = decoder.generator.scale.copy()
     scale[2] = 0.0
