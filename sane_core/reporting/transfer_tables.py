@@ -85,8 +85,16 @@ def _notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
         f"{facts['zoo_architecture']}; {facts['candidates']} candidates, bandwidth "
         f"{facts['bandwidth']:g}.",
         selected,
+        *_sharpened(facts),
         STAND_IN,
     )
+
+
+def _sharpened(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    if "sharpened_on" not in facts:
+        return ()
+    whose = "this target's" if facts["sharpened_on"] == "target" else "the zoo's own"
+    return (f"Sharpened decoders were trained on {whose} train images.",)
 
 
 def _percent(values: pl.Series) -> str:

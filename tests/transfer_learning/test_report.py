@@ -76,6 +76,15 @@ def test_new_heads_say_what_samples_were_selected_on():
     assert any("selected with the zoo's head on the zoo's validation" in n for n in table.notes)
 
 
+def test_tables_say_whose_images_decoders_were_sharpened_on():
+    def notes(**facts):
+        return " ".join(target_table(FACTS | facts, rows(), ensembles(), SAMPLES).notes)
+
+    assert "Sharpened" not in notes()
+    assert "trained on the zoo's own train images" in notes(sharpened_on="zoo")
+    assert "trained on this target's train images" in notes(sharpened_on="target")
+
+
 def test_the_page_shows_a_table_for_every_target(tmp_path):
     tables = {
         f"transferred:{name}": target_table(FACTS | {"target": name}, rows(), ensembles(), SAMPLES)
