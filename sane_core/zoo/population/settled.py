@@ -11,9 +11,9 @@ from sane_core.zoo.population.ways import supported_ways
 SCORED_TOGETHER = 2**14
 """Activations per image up to which networks are scored together on a CPU.
 
-Measured, one core, `patches` against `loop`, µs per network and image: digits CNN (1,182
-activations) 3 and 13, MNIST CNN (8,430) 28 and 47, CNN3 (37,686) 98 and 71, ResNet-18 of width 8 at
-16 pixels (56,906) 275 and 142.
+Measured, `patches` against `loop`, µs of a core per network and image: digits CNN (1,182
+activations) 2 and 5, MNIST CNN (8,430) 16 and 34, CNN3 (37,686) 66 and 50, ResNet-18 of width 8 at
+16 pixels (56,906) 222 and 76.
 """
 
 TRAINED_TOGETHER = 3 * 2**14
