@@ -180,7 +180,8 @@ def _reading(curves: Sequence[Curve], floor: float) -> str:
     deep = sum(int((curve.points["accuracy"] < floor).sum()) for curve in curves)
     counts = sorted({count for curve in curves for count in curve.points["seeds"]})
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    told = f"mean and 95 % interval over {seeds} seeds; at the ends the value of the knob"
+    read = "one seed" if seeds == "1" else f"mean and 95 % interval over {seeds} seeds"
+    told = f"{read}; at the ends the value of the knob"
     return told + (f"; {deep} points lie below {100 * floor:.0f} %" if deep else "")
 
 

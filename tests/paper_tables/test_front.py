@@ -42,6 +42,8 @@ def test_a_point_is_the_mean_over_seeds_and_its_bar_the_interval_of_that_mean() 
 def test_one_seed_has_no_interval() -> None:
     (curve,) = curves_of(points(sane=0.9).filter(seed=0))
     assert set(curve.points["accuracy_half"]) == {0.0}
+    (legend,) = front(points(sane=0.9).filter(seed=0), NOTHING).legends
+    assert legend.get_title().get_text().startswith("one seed; ")
 
 
 def test_the_legend_is_in_the_order_of_the_curves_among_what_is_new() -> None:
