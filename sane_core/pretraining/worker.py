@@ -223,4 +223,8 @@ def _replace(path: Path, value: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
+    code = main(Path(sys.argv[1]), int(sys.argv[2]))
+    # All is written. A library's thread that is still there may abort an interpreter that ends.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
