@@ -38,7 +38,8 @@ from sane_core.generation.sample import Sampler
 from sane_core.images.images import Images
 from sane_core.weights.tokens import lengths_of, positions_of
 from schemas.config.augmented import Augmented
-from schemas.config.sample import BANDWIDTH, NEEDS_DATA, SHARPENED_BANDWIDTH, Method, SampleConfig
+from schemas.config.sample import NEEDS_DATA, Method, SampleConfig
+from schemas.config.samplers import BANDWIDTH, SHARPENED_BANDWIDTH
 
 
 def sample_config(**values: Any) -> SampleConfig:

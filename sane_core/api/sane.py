@@ -19,7 +19,8 @@ from sane_core.api.networks import Said
 from sane_core.architectures.architecture import Architecture
 from sane_core.weights.symmetry.derive import Inputs
 from schemas.config.refine import RefineConfig
-from schemas.config.sample import Bandwidth, Coupling, Method
+from schemas.config.sample import Bandwidth, Method
+from schemas.config.samplers import Coupling
 
 if TYPE_CHECKING:
     from sane_core.api.sampled import Sampled

@@ -11,6 +11,7 @@ import numpy as np
 
 from sane_core.generation.baselines import average, interpolated, with_matched_noise
 from sane_core.generation.candidates import Samples, Scores, Weights, as_they_are, kept_of
+from sane_core.generation.distributions.kde30 import best_prompts
 from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.generator import Generator
@@ -167,8 +168,7 @@ def samplers_of(
         # As the earlier hyper-representations were sampled: per dimension, of the best prompts.
         best = Sampler("by_dimension", config.bandwidth)
         decoder = decoders[GLOBAL]
-        ranked = np.argsort(-np.asarray(decoder.prompts.validation_accuracy), kind="stable")
-        third = decoder.prompts.only(ranked[: max(1, round(0.3 * len(ranked)))])
+        third = decoder.prompts.only(best_prompts(decoder.prompts))
         methods["global_kde30"] = of(Decoder(decoder.generator, third), best)
     return methods
 

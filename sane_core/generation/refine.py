@@ -3,8 +3,8 @@
 Beyond the paper. Adam takes a few steps on the latents of all candidates; encoder and decoder stay
 as they are, bit for bit. Every network has a loss of its own, so what becomes of one does not
 depend on the others; one that answers the last images no better than where it was drawn stays
-there. Moves are measured in standard deviations of the training latents: a
-dimension that never varies stays.
+there. Moves are measured in standard deviations of the training latents: a dimension that never
+varies stays.
 
 Every candidate of a step answers the same train images. Batch norms use the statistics of these
 images, as in sharpening; generation conditions them afterwards.
@@ -88,7 +88,7 @@ class _Descent:
         wanted: Sequence[np.ndarray],
     ) -> None:
         self.generator, self.config = generator, config
-        self.device = next(generator.model.parameters()).device
+        self.device = torch.device(generator.device)
         self.precision = choose_precision("auto", self.device)
         self.at_once = networks_at_once(generator, config.images)
         self.positions = torch.from_numpy(generator.positions).to(self.device)

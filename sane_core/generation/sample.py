@@ -117,13 +117,13 @@ def sampler_of(
 
     def with_spread(spread: float) -> Sampler:
         return Sampler(
-            sampler.distribution,
-            spread,
-            sampler.rounds,
-            config.bandwidth,
-            sampler.refine,
-            sampler.then,
-            sampler.then_spread,
+            distribution=sampler.distribution,
+            spread=spread,
+            rounds=sampler.rounds,
+            bandwidth=config.bandwidth,
+            refine=sampler.refine,
+            then=sampler.then,
+            then_spread=sampler.then_spread,
         )
 
     def score(spread: float) -> float:

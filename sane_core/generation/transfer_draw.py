@@ -17,9 +17,11 @@ from sane_core.seeding import rng_for
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
 from schemas.config.training import TrainingConfig
-from schemas.config.transfer import TransferMethod
+from schemas.config.transfer import SHARPENED, TransferMethod
 
 SCRATCH = "scratch"
+
+Draw = Callable[[Prompted, np.random.Generator], Samples]
 
 
 def fresh_networks(given: Prompted, recipe: TrainingConfig, seed: int) -> Weights:
@@ -70,12 +72,8 @@ def _boot(given: Prompted, rng: np.random.Generator) -> Samples:
     return _sampled(given, "shared_noise", given.target.config.bootstrap_rounds, rng)
 
 
-def _sharpened(given: Prompted, rng: np.random.Generator) -> Samples:
-    return _sub(given.decoded_by("sharpened"), rng)
-
-
-def _sharpened_unlabelled(given: Prompted, rng: np.random.Generator) -> Samples:
-    return _sub(given.decoded_by("sharpened_unlabelled"), rng)
+def _sharpened(decoder: str) -> Draw:
+    return lambda given, rng: _sub(given.decoded_by(decoder), rng)
 
 
 def _sampled(given: Prompted, distribution: str, rounds: int, rng: np.random.Generator) -> Samples:
@@ -117,12 +115,11 @@ def _in_random_order(given: Prompted, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(len(given.prompts))[: given.target.config.keep]
 
 
-_METHODS: dict[str, Callable[[Prompted, np.random.Generator], Samples]] = {
+_METHODS: dict[str, Draw] = {
     "sub": _sub,
     "kde30": _kde30,
     "boot": _boot,
-    "sharpened_sub": _sharpened,
-    "sharpened_unlabelled_sub": _sharpened_unlabelled,
+    **{method: _sharpened(decoder) for method, decoder in SHARPENED.items()},
     "noise": _noise,
     "prompts": _prompts,
     "prompts_selected": _prompts_selected,

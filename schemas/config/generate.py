@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from schemas.config.flow import FlowConfig
-from schemas.config.samplers import DEFAULT_SAMPLERS, SamplerConfig
+from schemas.config.samplers import BANDWIDTH, DEFAULT_SAMPLERS, SamplerConfig
 from schemas.records import Record
 
 HALO_ROWS = {
@@ -41,7 +41,9 @@ class GenerateConfig(Record):
     )
     candidates: int = Field(default=200, ge=1, description="samples drawn and scored")
     keep: int = Field(default=10, ge=1, description="samples kept by validation accuracy")
-    bandwidth: float = Field(default=0.05, gt=0, description="h, in std of the training latents")
+    bandwidth: float = Field(
+        default=BANDWIDTH, gt=0, description="h, in std of the training latents"
+    )
     samplers: tuple[SamplerConfig, ...] = Field(
         default=DEFAULT_SAMPLERS, min_length=1, description="ways to draw latents, side by side"
     )

@@ -5,20 +5,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from schemas.config.refine import RefineConfig
+from schemas.config.samplers import BANDWIDTH, Coupling
 from schemas.records import Record
 
 Method = Literal["sub", "boot", "gauss", "kde30"]
 """Subsampling, bootstrapping, a Gaussian prior without prompts, the best third of the prompts."""
 
-Coupling = Literal["shared_noise", "model", "token"]
-"""What the tokens of a sample share: a prompt and its noise, a prompt, nothing (Eq. 7)."""
-
 Bandwidth = float | Literal["scott", "validation"]
 """In standard deviations of the training latents; or by Scott's rule, or the best on images."""
-
-BANDWIDTH, SHARPENED_BANDWIDTH = 0.05, 0.3
-"""What is drawn with if nothing is said: of a decoder as it was pretrained, and of a sharpened one,
-which has learned noise (as `schemas/config/samplers.py` has it)."""
 
 NEEDS_DATA = ("boot", "kde30")
 """Methods that select on the way, and so need images to select on."""

@@ -1,6 +1,6 @@
 """Configuration of samplers: a distribution over latents, how far it spreads, who decodes."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -11,8 +11,12 @@ Distribution = Literal[
     "shared_noise", "model", "token", "kde30", "by_dimension", "gauss", "pca_gaussian", "flow"
 ]
 """A name of `sane_core.generation.distributions.registry.DISTRIBUTIONS`."""
+Coupling = Literal["shared_noise", "model", "token"]
+"""What the tokens of a sample share: a prompt and its noise, a prompt, nothing (Eq. 7)."""
 Decoder = Literal["sane", "sharpened", "sharpened_unlabelled"]
 """The pretrained decoder, or one that was sharpened with labels, or without."""
+BANDWIDTH, SHARPENED_BANDWIDTH = 0.05, 0.3
+"""h if nothing is said: of a pretrained decoder, and of a sharpened one that has learned noise."""
 WIDE = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Spreads of a decoder that has learned noise."""
 KDES = ("shared_noise", "model", "token", "kde30", "by_dimension")
@@ -38,10 +42,10 @@ class SamplerConfig(Record):
     rounds: int = Field(
         default=1, ge=1, description="rounds of bootstrapping: the kept ones are the next prompts"
     )
-    then: Distribution | None = Field(
+    then: Coupling | None = Field(
         default=None,
-        description="what later rounds draw from; if not given, the same KDE, a flow again, and "
-        "shared_noise after any other first round",
+        description="coupling of the KDE that later rounds draw from; if not given, the first "
+        "round's KDE or flow again, shared_noise after any other",
     )
     then_spread: float | None = Field(
         default=None,
@@ -98,17 +102,16 @@ PAPER_SAMPLERS = (
 )
 """Those of the paper's tables (§5.2)."""
 
+_SHARPENED: dict[str, dict[str, Any]] = {
+    "sub": {"spread": SHARPENED_BANDWIDTH, "sweep": WIDE},
+    "model": {"distribution": "model", "spread": SHARPENED_BANDWIDTH, "sweep": WIDE},
+    "boot": {"spread": SHARPENED_BANDWIDTH, "rounds": 3},
+    "gauss": {"distribution": "gauss", "rounds": 3},
+}
 SHARPENED_SAMPLERS = tuple(
-    sampler
+    SamplerConfig(name=f"{decoder}_{name}", decoder=decoder, **asked)
     for decoder in get_args(Decoder)[1:]
-    for sampler in (
-        SamplerConfig(name=f"{decoder}_sub", spread=0.3, decoder=decoder, sweep=WIDE),
-        SamplerConfig(
-            name=f"{decoder}_model", distribution="model", spread=0.3, decoder=decoder, sweep=WIDE
-        ),
-        SamplerConfig(name=f"{decoder}_boot", spread=0.3, rounds=3, decoder=decoder),
-        SamplerConfig(name=f"{decoder}_gauss", distribution="gauss", rounds=3, decoder=decoder),
-    )
+    for name, asked in _SHARPENED.items()
 )
 """The same with sharpened decoders, drawn from where there are any."""
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from schemas.config.images import ImagesConfig
-from schemas.config.samplers import Decoder
+from schemas.config.samplers import BANDWIDTH, Decoder
 from schemas.config.training import TrainingConfig
 from schemas.records import Record
 
@@ -101,7 +101,9 @@ class TransferTarget(Record):
     )
     candidates: int = Field(default=50, ge=1, description="samples drawn and scored")
     keep: int = Field(default=5, ge=1, description="networks of each method")
-    bandwidth: float = Field(default=0.05, gt=0, description="h, in std of the training latents")
+    bandwidth: float = Field(
+        default=BANDWIDTH, gt=0, description="h, in std of the training latents"
+    )
     bootstrap_rounds: int = Field(default=3, ge=1, description="rounds of BOOT")
     conditioning_batches: int = Field(
         default=20,

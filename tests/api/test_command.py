@@ -7,15 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from flows.cli import app
 from sane_core.api.sane import Sane
 from schemas.config.embed import EmbedConfig
 from schemas.errors import UserError
 from schemas.records import Record
 from tasks.store import Store
 from tests.api.stages import MLP, PREPROCESS, RESNET, SEED, network, write_model
+from tests.commands import run
 
 CHUNKS = EmbedConfig(chunk=7, halo=2)
 
@@ -59,14 +58,6 @@ def store(places, tmp_path_factory) -> Store:
     whole = Passes(embed=EmbedConfig(chunk=3))
     put("evaluation", places.zoos[MLP], whole, key="ablated", tokens=tokens, model=ablated)
     return made
-
-
-def run(*arguments: object) -> str:
-    done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=True)
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.output
 
 
 @pytest.mark.parametrize("place", ["", "/model/kkkkkkkk"])

@@ -10,7 +10,6 @@ import torch
 from sane_core.generation import candidates, generator
 from sane_core.generation.candidates import joined
 from sane_core.generation.finetune import AT_ONCE, finetune, models_at_once
-from sane_core.generation.material import open_material
 from sane_core.generation.sample import Sampler, sample
 from sane_core.generation.zoo import generate_from_zoo
 from sane_core.zoo.population import memory
@@ -22,7 +21,6 @@ from tests.generation.resnets import (
     EPOCHS,
     RECIPE,
     noise_images,
-    write_stages,
 )
 
 EVERYTHING = CONFIG.model_copy(
@@ -35,16 +33,6 @@ EVERYTHING = CONFIG.model_copy(
     }
 )
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    return write_stages(tmp_path_factory.mktemp("stages"))
-
-
-@pytest.fixture(scope="module")
-def given(sources):
-    return open_material(sources, EPOCHS, CONFIG, EMBED, 0, RECIPE)
 
 
 def test_generation_runs_every_network_on_the_device_of_the_generator(

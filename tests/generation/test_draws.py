@@ -2,25 +2,13 @@
 
 import numpy as np
 import pyarrow.parquet as pq
-import pytest
 
 from sane_core.generation.compare import ONCE, UNSELECTED, draws_of
 from sane_core.generation.generator import Generator
-from sane_core.generation.material import open_material
 from sane_core.generation.zoo import generate_from_zoo
-from tests.generation.resnets import CONFIG, EMBED, EPOCHS, RECIPE, write_stages
+from tests.generation.resnets import CONFIG, EMBED, EPOCHS, RECIPE
 
 TWICE = CONFIG.model_copy(update={"seeds": 2, "ablate": False})
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    return write_stages(tmp_path_factory.mktemp("stages"))
-
-
-@pytest.fixture(scope="module")
-def given(sources):
-    return open_material(sources, EPOCHS, CONFIG, EMBED, 0, RECIPE)
 
 
 def drawn(given, config=TWICE, seed=0):

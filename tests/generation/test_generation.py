@@ -7,76 +7,26 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from sane_core.architectures.registry import architecture_named
 from sane_core.generation.baselines import average, interpolated, with_matched_noise, with_noise
 from sane_core.generation.candidates import best_of, keep_best
 from sane_core.generation.compare import Decoder, draws_of, embed_prompts, score_prompts
 from sane_core.generation.distributions.bandwidth import scott
-from sane_core.generation.distributions.flow import fit_flow
-from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.finetune import finetune
-from sane_core.generation.generator import Generator
 from sane_core.generation.novelty import (
     error_overlap,
     mutual_overlap,
     nearest_distance,
     pairwise_distance,
 )
-from sane_core.generation.prompt_counts import counts_of, sweep_prompts
-from sane_core.generation.sample import Sampler, sample, sampler_of
-from sane_core.images.dataset import split
-from sane_core.images.registry import load_dataset
+from sane_core.generation.sample import sampler_of
 from sane_core.pretraining.autoencoder import AutoencoderShape, build
-from sane_core.weights.layers import layers_of
-from sane_core.weights.standardize import identity
-from sane_core.weights.tokens import lengths_of, positions_of
-from sane_core.zoo.population.initialize import initialize
-from sane_core.zoo.population.members import members_of
 from sane_core.zoo.population.score import answers_of, score, stack
-from sane_core.zoo.population.train import train
-from schemas.config.embed import EmbedConfig
-from schemas.config.flow import FlowConfig
 from schemas.config.generate import BASELINES, GenerateConfig
 from schemas.config.pretrain import AutoencoderConfig
 from schemas.config.samplers import Distribution, SamplerConfig
 from schemas.config.training import TrainingConfig
-
-DIGITS_CNN = architecture_named("digits-cnn")
-LAYERS = layers_of(DIGITS_CNN.shapes())
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    digits = load_dataset("digits", tmp_path_factory.mktemp("data"))
-    return split(digits, 0, 200, 100, 100)
-
-
-@pytest.fixture(scope="module")
-def population(images):
-    config = TrainingConfig(epochs=12, batch=20, learning_rate=3e-3)
-    members = members_of(config, range(6), 0)
-    start = initialize(DIGITS_CNN, members, 0)
-    trained = train(DIGITS_CNN, start, images["train"], members, config, 0)
-    return {name: values.numpy() for name, values in trained.items()}
-
-
-@pytest.fixture(scope="module")
-def generator(images):
-    shape = AutoencoderShape(73, 48, (48, 5, 20))
-    config = AutoencoderConfig(d_model=16, heads=2, layers=1, d_z=6, d_projection=4)
-    return Generator(
-        model=build(shape, config, 0).eval(),
-        architecture=DIGITS_CNN,
-        layers=LAYERS,
-        statistics=identity(LAYERS),
-        positions=positions_of(LAYERS, 73),
-        lengths=lengths_of(LAYERS, 73),
-        mean=np.zeros(6),
-        scale=np.ones(6),
-        embed=EmbedConfig(),
-        validation=images["validation"],
-    )
+from tests.generation.digits import DIGITS_CNN, LAYERS, around
 
 
 def test_the_best_on_validation_are_kept_best_first(population, images):
@@ -121,46 +71,6 @@ def test_the_best_of_parts_are_the_best_of_all(population, images):
     np.testing.assert_array_equal(best.validation_accuracy, together.validation_accuracy)
     for name, values in together.weights.items():
         np.testing.assert_array_equal(best.weights[name], values)
-
-
-def around(generator, count=4):
-    shape = (count, 48, 6)
-    latents = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    return PromptLatents(latents, generator.mean, generator.scale, np.linspace(0.1, 0.9, count))
-
-
-def test_bootstrapping_returns_what_it_keeps_best_first(generator):
-    boot = Sampler("shared_noise", 0.1, rounds=2)
-    samples = sample(generator, around(generator), boot, 8, 3, np.random.default_rng(0))
-    decoded = generator.decode(samples.latents)
-    for name, values in samples.weights.items():
-        np.testing.assert_allclose(values, decoded[name], atol=1e-5)
-    assert (np.diff(samples.validation_accuracy) <= 0).all()
-
-
-def test_a_bootstrapped_sample_stands_on_the_prompt_that_it_descends_from(generator):
-    boot = Sampler("shared_noise", 1e-3, rounds=3)
-    prompts = around(generator)
-    samples = sample(generator, prompts, boot, 8, 3, np.random.default_rng(0))
-    np.testing.assert_allclose(samples.latents, prompts.latents[samples.prompt], atol=0.05)
-
-
-def test_later_rounds_draw_from_what_was_kept(generator):
-    prompts, rng = around(generator), np.random.default_rng
-    once = sample(generator, prompts, Sampler("model", 0.1), 8, 1, rng(5))
-    again = sample(generator, prompts, Sampler("model", 0.1, rounds=2), 8, 3, rng(5))
-    assert not np.array_equal(once.latents[0], again.latents[0])
-    assert len(set(again.prompt)) <= 3
-
-
-@pytest.mark.parametrize("distribution", ["gauss", "flow"])
-def test_without_prompts_a_sampler_begins_from_the_training_latents(generator, distribution):
-    latents = around(generator).latents
-    flow = fit_flow(latents, FlowConfig(rank=2, width=4, steps=5), 0)
-    none = PromptLatents(latents[:0], generator.mean, generator.scale, flow=flow)
-    sampler = Sampler(distribution, 1.0, rounds=2)
-    samples = sample(generator, none, sampler, 6, 2, np.random.default_rng(0))
-    assert len(samples) == 2 and (samples.prompt == -1).all()
 
 
 @pytest.mark.parametrize(
@@ -232,40 +142,6 @@ def test_samplers_of_a_decoder_that_is_not_there_are_left_out(generator, populat
     both = next(draws_of({"sane": sane, "sharpened": sane}, prompts, RECIPE, config, 0))
     assert both.keys() - without.keys() == {"sharp", "sharpened_reconstruction"}
     assert both.keys() - {"sub", "sharp"} <= set(BASELINES)
-
-
-def test_samplers_are_tried_with_as_many_prompts_as_there_are(generator, population, images):
-    prompts = score_prompts(generator, population)
-    sane = Decoder(generator, embed_prompts(generator, prompts))
-    config = SMALL.model_copy(update={"prompt_counts": (1, 4, 7), "seeds": 2})
-    wrong = np.zeros((1, len(images["test"])), bool)
-    rows = sweep_prompts({"sane": sane}, prompts, images["test"], wrong, config, 0)
-    assert counts_of(config, len(prompts)) == [1, 4]
-    assert {(row.prompts, row.repeat) for row in rows} == {(1, 0), (1, 1), (4, 0), (4, 1)}
-    assert {row.method for row in rows} >= {"sub", "prompts", "prompts_selected", "noise"}
-    one = [r for r in rows if (r.method, r.prompts) == ("prompts_selected", 1)]
-    assert {r.mutual_overlap for r in one} == {1.0}
-    correct, _ = score(DIGITS_CNN, stack(DIGITS_CNN, population), images["test"])
-    assert {r.test_accuracy for r in one} <= set(correct.mean(1))
-
-
-def test_samplers_that_look_at_no_prompt_or_need_more_are_not_tried_with_few(
-    generator, population, images
-):
-    prompts = score_prompts(generator, population)
-    sane = Decoder(generator, embed_prompts(generator, prompts))
-    samplers = (
-        SamplerConfig(name="sub"),
-        SamplerConfig(name="scott", spread="scott"),
-        SamplerConfig(name="gauss", distribution="gauss"),
-        SamplerConfig(name="pca", distribution="pca_gaussian"),
-    )
-    config = SMALL.model_copy(update={"prompt_counts": (1, 2), "samplers": samplers, "seeds": 1})
-    wrong = np.zeros((1, len(images["test"])), bool)
-    rows = sweep_prompts({"sane": sane}, prompts, images["test"], wrong, config, 0)
-    tried = {count: {row.method for row in rows if row.prompts == count} for count in (1, 2)}
-    assert tried[1] == {"sub", "prompts", "prompts_selected", "noise"}
-    assert tried[2] == tried[1] | {"scott", "pca"}
 
 
 def test_prompts_that_are_not_finite_are_refused(generator, population):

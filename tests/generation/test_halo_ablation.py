@@ -11,15 +11,10 @@ from sane_core.generation.halo_ablation import ablate_halo
 from sane_core.generation.material import open_material
 from sane_core.generation.zoo import generate_from_zoo
 from schemas.config.generate import HALO_ROWS
-from tests.generation.resnets import ARCHITECTURE, CONFIG, EMBED, EPOCHS, RECIPE, write_stages
+from tests.generation.resnets import ARCHITECTURE, CONFIG, EMBED, EPOCHS, RECIPE
 
 SEED = 0
 EVERY = CONFIG.model_copy(update={"keep": CONFIG.candidates})
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    return write_stages(tmp_path_factory.mktemp("stages"))
 
 
 @pytest.fixture(scope="module")

@@ -34,11 +34,6 @@ def sources(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def given(sources):
-    return open_material(sources, EPOCHS, CONFIG, EMBED, 0, RECIPE)
-
-
-@pytest.fixture(scope="module")
 def everything(sources, given):
     """All training networks at once."""
     tokens = read_tokens(sources.tokens / "tokens", "train", EPOCHS)

@@ -7,25 +7,16 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner
 
-from flows.cli import app
 from sane_core.architectures.registry import architecture_named
 from sane_core.samples import sample_zoo
 from sane_core.zoo.files import read_checkpoint
 from schemas.errors import UserError
 from tests.api.stages import network
+from tests.commands import run
 from tests.sampling.conftest import CNN
 
 MNIST = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-def run(*arguments: object) -> str:
-    done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=True)
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.output
 
 
 @pytest.fixture(scope="module")

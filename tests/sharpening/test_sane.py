@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from typer.testing import CliRunner
 
-from flows.cli import app
 from sane_core.api.card import model_card
 from sane_core.api.sane import Sane
 from sane_core.generation.sharpen_zoo import SharpenSources
@@ -22,6 +20,7 @@ from schemas.records import Artifact, Record
 from tasks.sharpen import SharpenStage, sharpen
 from tasks.stage import Place
 from tasks.store import Store
+from tests.commands import run
 from tests.sharpening.toy import configured
 
 LITTLE = {"n": 3, "candidates": 12}
@@ -76,14 +75,6 @@ def prompts(sources: SharpenSources, tmp_path_factory) -> list[Path]:
         entries, _ = read_checkpoint(sources.zoo / "weights", i, 3)
         save_file(entries, folder / f"{i}.safetensors")
     return sorted(folder.iterdir())
-
-
-def run(*arguments: object) -> str:
-    done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=True)
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.output
 
 
 def test_samples_of_a_sharpened_sane_are_better_and_say_that_labels_were_used(

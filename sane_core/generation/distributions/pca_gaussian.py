@@ -24,6 +24,9 @@ from sane_core.generation.distributions.latents import (
 RANK = 20
 """As the prototype on digits took it."""
 
+PROMPTS = 2
+"""Prompts at least: one has no covariance."""
+
 
 def draw_pca_gaussian(
     prompts: PromptLatents,
@@ -45,7 +48,7 @@ def draw_pca_gaussian(
     Raises:
         ValueError: If there are fewer than two prompts, or the rank is out of range.
     """
-    check_draw(prompts, count, spread, at_least=2)
+    check_draw(prompts, count, spread, at_least=PROMPTS)
     rows = prompts.latents.reshape(len(prompts.latents), -1)
     u = components_of(rows, rank).u
     coordinates = rng.standard_normal((count, u.shape[1])) * spread / np.sqrt(len(rows) - 1)

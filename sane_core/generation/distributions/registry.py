@@ -10,7 +10,7 @@ from sane_core.generation.distributions.kde_model import draw_model
 from sane_core.generation.distributions.kde_shared_noise import draw_shared_noise
 from sane_core.generation.distributions.kde_token import draw_token
 from sane_core.generation.distributions.latents import Distribution
-from sane_core.generation.distributions.pca_gaussian import draw_pca_gaussian
+from sane_core.generation.distributions.pca_gaussian import PROMPTS, draw_pca_gaussian
 
 DISTRIBUTIONS: Mapping[str, Distribution] = {
     "shared_noise": draw_shared_noise,
@@ -26,6 +26,6 @@ DISTRIBUTIONS: Mapping[str, Distribution] = {
 
 PROMPTS_NEEDED: Mapping[str, int] = dict.fromkeys(DISTRIBUTIONS, 1) | {
     "gauss": 0,
-    "pca_gaussian": 2,
+    "pca_gaussian": PROMPTS,
 }
 """Name -> prompts that it cannot be drawn without; 0: it looks at none."""

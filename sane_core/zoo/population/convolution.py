@@ -5,6 +5,7 @@ kernels and the patches under them; the batch as the innermost axis keeps every 
 """
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import torch
@@ -93,15 +94,17 @@ def convolve_and_pool(
     """
     under = _under(x[:1], weight.shape[-1], stride, padding)
     heights, widths = (side // window for side in under.shape[4:6])
-    kernels, largest = weight.flatten(2).flatten(0, 1), None
-    for row in range(window):
-        for column in range(window):
-            rows = slice(row, row + heights * window, window)
-            columns = slice(column, column + widths * window, window)
-            answers = kernels @ _matrices(under[:, :, :, :, rows, columns].contiguous())[0]
-            largest = answers if largest is None else torch.maximum(largest, answers, out=largest)
-    if largest is None:
-        raise ValueError(f"window must be >= 1, got {window}")
+    kernels = weight.flatten(2).flatten(0, 1)
+
+    def answers(row: int, column: int) -> torch.Tensor:
+        rows = slice(row, row + heights * window, window)
+        columns = slice(column, column + widths * window, window)
+        return kernels @ _matrices(under[:, :, :, :, rows, columns].contiguous())[0]
+
+    first, *others = product(range(window), repeat=2)
+    largest = answers(*first)
+    for place in others:
+        torch.maximum(largest, answers(*place), out=largest)
     if bias is not None:
         largest += bias.reshape(-1, 1)
     return largest.view(*weight.shape[:2], heights, widths, x.shape[4])

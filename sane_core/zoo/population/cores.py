@@ -32,7 +32,12 @@ def groups_of(members: int, numbers: int) -> list[slice]:
         numbers: Activations of one member's batch.
     """
     largest = min(GROUP_MEMBERS, max(1, GROUP_NUMBERS // numbers))
-    bounds = np.linspace(0, members, -(-members // largest) + 1).astype(int).tolist()
+    return evenly(members, -(-members // largest))
+
+
+def evenly(members: int, groups: int) -> list[slice]:
+    """Cut members into so many groups of about equal size."""
+    bounds = np.linspace(0, members, groups + 1).astype(int).tolist()
     return [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
 
 

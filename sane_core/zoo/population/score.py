@@ -9,7 +9,7 @@ import torch
 from sane_core.architectures.architecture import Architecture
 from sane_core.images.images import Images
 from sane_core.zoo.population.augment import Batches
-from sane_core.zoo.population.cores import on_cores
+from sane_core.zoo.population.cores import evenly, on_cores
 from sane_core.zoo.population.initialize import Population
 from sane_core.zoo.population.learner import cross_entropy, own_activations
 from sane_core.zoo.population.members import Member
@@ -33,6 +33,10 @@ FORWARD_NUMBERS = 2**22
 """Activations, about, of members that `patches` runs together on a CPU, forward only. That is more
 than stays near the core, but images are cut into patches once for all of them: 200 MNIST CNNs take
 two thirds of the time in groups of 16 that they take in groups of 4, digits CNNs 0.7."""
+
+FORWARD_GROUPS, FORWARD_MEMBERS = 8, 4
+"""Fewer members than that are run together where there would be less than eight groups, but four at
+least: for many cores, and the same on all machines."""
 
 LOOPED_MEMBERS = 16
 """Members of a group at most where they are run one by one; fewer where cores would be idle."""
@@ -194,8 +198,9 @@ def groups_to_run(
     if way == "loop":
         many = max(1, min(LOOPED_MEMBERS, members // (2 * torch.get_num_threads())))
     elif device.type == "cpu" and way == "patches":
-        most = FORWARD_NUMBERS // (batch * activations_of(architecture))
-        many = max(1, min(most, -(-members // 2)))
+        most = max(1, FORWARD_NUMBERS // (batch * activations_of(architecture)))
+        wanted = min(FORWARD_GROUPS, -(-members // FORWARD_MEMBERS))
+        return evenly(members, max(-(-members // most), wanted))
     elif device.type == "cpu":
         return groups_on(device, architecture, members, batch, way)
     else:
