@@ -39,7 +39,7 @@ def experiment(
     if "generate" in config.experiments and zoo.zoo.images and zoo.zoo.training:
         done["generation"] = _generate(run, config, zoo, model, baseline)
     if "transfer" in config.experiments and zoo.zoo.images and zoo.zoo.training:
-        done |= transfer_all(run, config, zoo, model)
+        done |= transfer_all(run, config, zoo, model, baseline.model if baseline else None)
     if "ablate" in config.experiments:
         done["ablation"] = ablate(run, config, zoo, model)
     if "analyse" in config.experiments:

@@ -9,9 +9,21 @@ from tasks.transfer_learning import TransferLearningStage, transfer_learning
 
 
 def transfer_all(
-    run: Run, config: BenchmarkConfig, zoo: Compiled, model: Artifact
+    run: Run,
+    config: BenchmarkConfig,
+    zoo: Compiled,
+    model: Artifact,
+    baseline: Artifact | None = None,
 ) -> dict[str, Artifact]:
-    """Transfer to every target of this zoo; return `transferred_0`, … in their order."""
+    """Transfer to every target of this zoo; return `transferred_0`, … in their order.
+
+    Args:
+        run: Runs stages.
+        config: The targets.
+        zoo: The zoo.
+        model: Its SANE.
+        baseline: Its autoencoder of one embedding per model, for the method `global_kde30`.
+    """
     done: dict[str, Artifact] = {}
     inputs = {"tokens": zoo.tokens, "model": model, "zoo": zoo.zoo.artifact}
     for target in config.transfer.targets:
@@ -26,8 +38,11 @@ def transfer_all(
         )
         images = run(prepare_images, ImagesStage.of(target.images, config.data))
         taught = images if target.sharpened_on == "target" else zoo.zoo.images
-        decoders = sharpen_on(run, config, zoo, model, taught, target.decoders)
+        sharpened = sharpen_on(run, config, zoo, model, taught, target.decoders)
+        others: dict[str, Artifact] = {**sharpened}
+        if baseline and "global_kde30" in target.methods:
+            others["baseline"] = baseline
         done[f"transferred_{len(done)}"] = run(
-            transfer_learning, stage, images=zoo.zoo.images, target=images, **inputs, **decoders
+            transfer_learning, stage, images=zoo.zoo.images, target=images, **inputs, **others
         )
     return done

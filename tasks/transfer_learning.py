@@ -32,11 +32,16 @@ def transfer_learning(
     model: OpenArtifact,
     zoo: OpenArtifact,
     target: OpenArtifact,
+    baseline: OpenArtifact | None = None,
     sharpened: OpenArtifact | None = None,
     sharpened_unlabelled: OpenArtifact | None = None,
 ) -> None:
     """Draw for a target, fine-tune and compare (§5.2); `target` are its images."""
-    decoders = {"sharpened": sharpened, "sharpened_unlabelled": sharpened_unlabelled}
+    others = {
+        "global": baseline,
+        "sharpened": sharpened,
+        "sharpened_unlabelled": sharpened_unlabelled,
+    }
     with progress_bar(f"transfer {config.target.name}", None, "epochs") as bar:
         metrics = transfer_to(
             TransferSources(
@@ -45,7 +50,7 @@ def transfer_learning(
                     tokens.folder,
                     model.folder,
                     zoo.folder,
-                    {name: each.folder for name, each in decoders.items() if each},
+                    {name: each.folder for name, each in others.items() if each},
                 ),
                 target.folder,
             ),

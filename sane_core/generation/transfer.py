@@ -16,7 +16,9 @@ from safetensors.numpy import save_file
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.embedding.device import on_gpu
+from sane_core.embedding.embed import whole_models
 from sane_core.generation.candidates import Samples, Weights
+from sane_core.generation.compare import GLOBAL
 from sane_core.generation.finetune import AT_ONCE, epochs_of_chunks, finetune, models_at_once
 from sane_core.generation.material import Sources
 from sane_core.generation.novelty import (
@@ -47,7 +49,7 @@ class TransferSources:
     """Folders that a transfer reads.
 
     Attributes:
-        zoo: Of the zoo's stages; its others are decoders that were sharpened.
+        zoo: Of the zoo's stages; its others are sharpened decoders, and `global`.
         images: Of the target's stage `images`.
     """
 
@@ -101,8 +103,15 @@ def transfer_to(
         given = prompts_of_target(
             sources.zoo, epochs, target, recipe, embed, preprocess, seed, advance
         )
-    decoders = {name: on_gpu(load(folder)) for name, folder in sources.zoo.others.items()}
-    given = replace(given, decoders=decoders)
+    others = {
+        name: prompts_of_zoo(
+            replace(sources.zoo, model=model), epochs, target, whole_models(embed), seed
+        )
+        if name == GLOBAL
+        else given.sharpened(on_gpu(load(model)))
+        for name, model in sources.zoo.others.items()
+    }
+    given = replace(given, others=others)
     chunk = models_at_once(target.architecture, recipe, seed, given.generator.device)
     total = _steps(config, chunk)
     fresh = fresh_networks(given, recipe, seed)

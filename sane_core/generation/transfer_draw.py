@@ -5,11 +5,14 @@ in its seed, so that a further method changes no other.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sane_core.generation.baselines import with_matched_noise
 from sane_core.generation.candidates import Samples, Weights, as_they_are
+from sane_core.generation.compare import GLOBAL
+from sane_core.generation.distributions.kde30 import best_prompts
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.sample import Sampler, sample
 from sane_core.generation.transfer_prompts import Prompted
@@ -76,6 +79,13 @@ def _sharpened(decoder: str) -> Draw:
     return lambda given, rng: _sub(given.decoded_by(decoder), rng)
 
 
+def _global_kde30(given: Prompted, rng: np.random.Generator) -> Samples:
+    """As the earlier hyper-representations were sampled: per dimension, of the best prompts."""
+    other = given.decoded_by(GLOBAL)
+    best = other.latents.only(best_prompts(other.latents))
+    return _sampled(replace(other, latents=best), "by_dimension", 1, rng)
+
+
 def _sampled(given: Prompted, distribution: str, rounds: int, rng: np.random.Generator) -> Samples:
     config = given.target.config
     sampler = Sampler(distribution, config.bandwidth, rounds, config.bandwidth)
@@ -119,6 +129,7 @@ _METHODS: dict[str, Draw] = {
     "sub": _sub,
     "kde30": _kde30,
     "boot": _boot,
+    "global_kde30": _global_kde30,
     **{method: _sharpened(decoder) for method, decoder in SHARPENED.items()},
     "noise": _noise,
     "prompts": _prompts,

@@ -47,7 +47,7 @@ class Prompted:
         finisher: Completes networks on the target's images; None where the generator did that.
         head: Entries that are drawn anew; empty where the head is kept.
         frame: Of the prompts' own; None in the zoo's.
-        decoders: Sharpened SANEs by name. They encode as the generator's does.
+        others: The same prompts as other autoencoders see and decode them, by name.
     """
 
     target: Target
@@ -57,19 +57,23 @@ class Prompted:
     finisher: Generator | None = None
     head: tuple[str, ...] = ()
     frame: PromptFrame | None = None
-    decoders: Mapping[str, Autoencoder] = field(default_factory=dict)
+    others: Mapping[str, "Prompted"] = field(default_factory=dict)
 
     def decoded_by(self, name: str) -> "Prompted":
-        """Return the same with a sharpened decoder.
+        """Return the same prompts with another autoencoder.
 
         Raises:
             ValueError: If there is none of this name.
         """
-        if name not in self.decoders:
+        if name not in self.others:
             raise ValueError(
-                f"decoder must be one of {sorted(self.decoders)}, got {name}: sharpen it first"
+                f"decoder must be one of {sorted(self.others)}, got {name}: train it first"
             )
-        return replace(self, generator=replace(self.generator, model=self.decoders[name]))
+        return self.others[name]
+
+    def sharpened(self, model: Autoencoder) -> "Prompted":
+        """Return the same prompts with a sharpened SANE, which encodes as the generator's does."""
+        return replace(self, generator=replace(self.generator, model=model))
 
     def settle(self, samples: Samples, fresh: Weights) -> Weights:
         """Make samples networks of the target that can be trained on.

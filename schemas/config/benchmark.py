@@ -208,13 +208,18 @@ class BenchmarkConfig(Record):
         return self
 
     @model_validator(mode="after")
-    def _sharpen_what_is_drawn_from(self) -> "BenchmarkConfig":
+    def _make_decoders_that_are_drawn_from(self) -> "BenchmarkConfig":
         made = {DECODERS[each.target] for each in self.sharpen.each() if self.sharpen.steps}
         for target in self.transfer.targets:
             if missing := sorted({*target.decoders} - made):
                 raise ValueError(
                     f"methods of transfer target {target.name} need the decoder {missing[0]}, "
                     "which nothing makes: set sharpen.steps, and its target in sharpen.targets"
+                )
+            if "global_kde30" in target.methods and not self.global_baseline:
+                raise ValueError(
+                    f"method global_kde30 of transfer target {target.name} needs the autoencoder "
+                    "of one embedding per model: set global_baseline: true"
                 )
         return self
 

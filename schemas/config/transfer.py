@@ -25,6 +25,7 @@ TransferMethod = Literal[
     "boot",
     "sharpened_sub",
     "sharpened_unlabelled_sub",
+    "global_kde30",
 ]
 """Where the networks that are fine-tuned come from."""
 
@@ -158,6 +159,11 @@ class TransferTarget(Record):
             raise ValueError(
                 "head must be auto where prompts is target: such prompts have the right head, got "
                 "new"
+            )
+        if self.prompts == "target" and "global_kde30" in self.methods:
+            raise ValueError(
+                "prompts must be zoo for the method global_kde30, whose autoencoder knows whole "
+                "networks of the zoo alone, got target"
             )
         if self.head == "new" and self.sharpened_on == "target":
             raise ValueError(

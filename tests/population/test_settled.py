@@ -47,6 +47,18 @@ def test_members_run_one_by_one_are_in_one_group_each(members):
     assert [i for group in groups for i in range(members)[group]] == [*range(members)]
 
 
+@pytest.mark.parametrize(
+    ("members", "groups", "largest"), [(1, 1, 1), (5, 2, 3), (40, 8, 5), (200, 13, 16)]
+)
+def test_members_run_together_are_in_even_groups_enough_for_many_cores(members, groups, largest):
+    cnn = architecture_named("cnn")
+    found = groups_to_run(CPU, cnn, members, images_per_pass(CPU, cnn, "patches"), "patches")
+    assert [i for group in found for i in range(members)[group]] == [*range(members)]
+    sizes = [group.stop - group.start for group in found]
+    assert (len(sizes), max(sizes)) == (groups, largest)
+    assert max(sizes) - min(sizes) <= 1
+
+
 @pytest.mark.parametrize(("name", "together"), [("digits-cnn", 200), ("resnet18[size=32]", 2)])
 def test_a_gpu_runs_as_many_together_as_its_memory_holds(name, together):
     groups = groups_to_run(GPU, architecture_named(name), 200, 128, "patches")

@@ -49,10 +49,12 @@ def folders(tmp_path_factory) -> Folders:
     same = parts(seed=6)
     put(root / "overlapping", same | {"test": same["validation"]})
     put(root / "zoo-selected", parts(seed=7) | {"test": parts(seed=1)["validation"]})
-    for name, positions in (("model", "learned"), ("sines", "sinusoidal")):
-        sizes = AutoencoderConfig(
-            d_model=16, heads=2, layers=1, d_z=6, d_projection=4, positions=positions
-        )
+    for name, changes in {
+        "model": {},
+        "sines": {"positions": "sinusoidal"},
+        "global": {"bottleneck": "model"},
+    }.items():
+        sizes = AutoencoderConfig(d_model=16, heads=2, layers=1, d_z=6, d_projection=4, **changes)
         model = build(AutoencoderShape(D_T, 48, (48, 5, 20)), sizes, 0)
         (root / name).mkdir()
         config = PretrainConfig(autoencoder=sizes)

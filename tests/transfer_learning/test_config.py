@@ -54,9 +54,24 @@ def test_sane_gets_sines_where_it_meets_another_architecture_unless_told_otherwi
         ({"prompts": "target", "head": "new"}, "head must be auto where prompts is target"),
         ({"prompts": "target", "prompt_epochs": 0}, "prompt_epochs must be >= 1"),
         ({"head": "new", "sharpened_on": "target"}, "sharpened_on must be zoo where head is new"),
+        ({"methods": ["global_kde30"]}, "set global_baseline: true"),
+        (
+            {"methods": ["global_kde30"], "prompts": "target"},
+            "prompts must be zoo for the method global_kde30",
+        ),
         ({"zoos": ["mars"]}, r"zoos of transfer target task must be among \['digits-cnn'\]"),
     ],
-    ids=["keep", "epochs", "frame", "head", "prompt-epochs", "sharpened", "zoos"],
+    ids=[
+        "keep",
+        "epochs",
+        "frame",
+        "head",
+        "prompt-epochs",
+        "sharpened",
+        "baseline",
+        "whole",
+        "zoos",
+    ],
 )
 def test_what_contradicts_itself_is_refused(changes, said):
     with pytest.raises(ValueError, match=said):

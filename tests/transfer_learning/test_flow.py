@@ -32,7 +32,7 @@ def done(zoo, *targets, **more):
     images = artifact("zoo-images")
     made = MadeZoo(artifact("zoo"), [0, 1], images, TrainingConfig(learning_rate=0.1))
     compiled = Compiled(zoo, made, (0, 1), artifact("tokens"), artifact("windows"))
-    return transfer_all(run, config, compiled, artifact("model")), calls
+    return transfer_all(run, config, compiled, artifact("model"), artifact("global")), calls
 
 
 def task(name, **more):
@@ -81,3 +81,10 @@ def test_decoders_that_methods_draw_from_are_sharpened_on_the_images_a_target_sa
         if name == "transfer_learning"
     ]
     assert decoders == [[], ["sharpened"], ["sharpened", "sharpened_unlabelled"]]
+
+
+def test_the_baseline_goes_to_targets_that_draw_from_it():
+    asked = task("with", methods=["scratch", "global_kde30"])
+    _, calls = done("a", task("without"), asked, global_baseline=True)
+    given = [inputs.get("baseline") for name, _, inputs in calls if name == "transfer_learning"]
+    assert given == [None, artifact("global")]

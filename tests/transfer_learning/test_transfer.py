@@ -11,6 +11,8 @@ import torch
 from safetensors.numpy import load_file
 
 from sane_core.architectures.registry import architecture_named
+from sane_core.generation.distributions.kde_by_dimension import draw_by_dimension
+from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.finetune import finetune
 from sane_core.generation.sharpen import decoder_of
 from sane_core.generation.transfer import transfer_to
@@ -80,7 +82,9 @@ def test_a_sharpened_decoder_draws_around_the_same_latents_and_decodes_by_itself
         for name, parameter in decoder_of(other).items():
             parameter.add_(0.1 if name.startswith("tokens_out") else 0.0)
     drawn_by = {
-        name: draw(replace(given, decoders={"sharpened": model}), ["sharpened_sub"], 0)
+        name: draw(
+            replace(given, others={"sharpened": given.sharpened(model)}), ["sharpened_sub"], 0
+        )
         for name, model in (("same", same), ("other", other))
     }
     kept = {name: each["sharpened_sub"] for name, each in drawn_by.items()}
@@ -94,6 +98,25 @@ def test_a_sharpened_decoder_draws_around_the_same_latents_and_decodes_by_itself
     )
     with pytest.raises(ValueError, match=r"decoder must be one of \[\], got sharpened"):
         draw(given, ["sharpened_sub"], 0)
+
+
+def test_one_embedding_per_model_is_drawn_from_per_dimension_of_the_best_prompts(
+    folders, tmp_path, monkeypatch
+):
+    seen = []
+
+    def spied(prompts, count, spread, rng):
+        seen.append(prompts.latents.shape)
+        return draw_by_dimension(prompts, count, spread, rng)
+
+    monkeypatch.setitem(DISTRIBUTIONS, "by_dimension", spied)
+    sources = folders.sources("other")
+    sources = replace(sources, zoo=replace(sources.zoo, others={"global": folders.root / "global"}))
+    asked = target(methods=["scratch", "sub", "global_kde30"])
+    rest = (RECIPE, (3,), EmbedConfig(), PreprocessConfig(), 0, tmp_path)
+    metrics = transfer_to(sources, asked, *rest)
+    assert "transfer.task.global_kde30.epoch1" in metrics
+    assert seen == [(2, 1, 6)]  # the best 30 % of six prompts
 
 
 def test_the_facts_of_a_transfer_say_what_its_decoders_were_sharpened_on(folders, tmp_path):
