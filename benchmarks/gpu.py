@@ -136,7 +136,7 @@ RESNET18 = ("resnet18", 54, "cuda")
 WIDTH_16 = (
     "{recipe: cifar10-resnet18-narrow, name: cifar10-resnet18-width16, members: 16, epochs: 12, "
     "architecture: 'resnet18[size=16,width=16]', "
-    "images: {dataset: cifar10-jpeg, normalize: dataset, size: 16}}"
+    "images: {train: null}}"
 )
 """A zoo twice as wide as the one that ships."""
 
