@@ -138,8 +138,9 @@ def _with_statistics(
 ) -> Weights:
     """Measure running statistics that not all prompts have."""
     needed = [name for name in architecture.buffers() if name.endswith(SUFFIXES)]
-    if set(needed) <= raw.keys():
+    conditioning = task.conditioning(config)
+    if conditioning is None or set(needed) <= raw.keys():
         return raw
     population = stack(architecture, raw)
-    found = condition(architecture, population, task.conditioning(config), device=device)
+    found = condition(architecture, population, conditioning, device=device)
     return {name: values.numpy() for name, values in found.items()}

@@ -14,7 +14,7 @@ import torch
 
 from sane_core.api.description import ZooRecord
 from sane_core.architectures.architecture import Architecture
-from sane_core.generation.batch_norm import Conditioning
+from sane_core.generation.batch_norm import Conditioning, conditioning_on
 from sane_core.images.apart import check_apart, selected_on
 from sane_core.images.images import Images
 from sane_core.images.prepare import open_parts
@@ -47,18 +47,14 @@ class Task:
     dataset: str = ""
     augmented: Augmented | None = None
 
-    def conditioning(self, config: SampleConfig) -> Conditioning:
+    def conditioning(self, config: SampleConfig) -> Conditioning | None:
         """Return what running statistics are measured on.
 
         Raises:
             ValueError: If there is one image only.
         """
-        batch = min(config.conditioning_batch, len(self.train))
         seed = seed_for(config.seed, "conditioning")
-        moved = self.augmented or Augmented()
-        return Conditioning(
-            self.train, config.conditioning_batches, batch, seed, moved.flip, moved.crop
-        )
+        return conditioning_on(self.train, config, self.augmented or Augmented(), seed)
 
     def digest(self) -> str:
         """Return the SHA-256, in hex, of the validation images and their labels as they are used.

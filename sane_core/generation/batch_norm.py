@@ -6,6 +6,7 @@ without gradient: the cumulative average over batches. Trained entries are not t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,9 +21,26 @@ from sane_core.zoo.population.score import groups_to_run
 from sane_core.zoo.population.settled import way_to_score
 from sane_core.zoo.population.train import with_buffers
 from sane_core.zoo.population.ways import WAYS, Way
+from schemas.config.augmented import Augmented
 
 SUFFIXES = ("running_mean", "running_var")
 COUNTER = "num_batches_tracked"
+
+
+class Asked(Protocol):
+    """The part of a configuration that is about conditioning."""
+
+    @property
+    def conditioning_batches(self) -> int:
+        """Batches averaged over; 0: none."""
+
+    @property
+    def conditioning_batch(self) -> int:
+        """Images of each."""
+
+    @property
+    def conditioning_augmented(self) -> bool:
+        """Whether they are moved as in training."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,27 @@ class Conditioning:
             for part in (torch.arange(len(shown)), drawn.flips, drawn.shifts)
         ]
         return [batches.take(*part)[0][0] for part in zip(*taken, strict=True)]
+
+
+def conditioning_on(
+    train: Images, asked: Asked, moved: Augmented, seed: int
+) -> Conditioning | None:
+    """Return what running statistics are measured on; None if they stay new.
+
+    Args:
+        train: Train images; where they are fewer than a batch, a batch is all of them.
+        asked: How many, and whether they are moved as in training.
+        moved: How training moved them.
+        seed: Draws them.
+
+    Raises:
+        ValueError: If there is one image only.
+    """
+    if not asked.conditioning_batches:
+        return None
+    moved = moved if asked.conditioning_augmented else Augmented()
+    batch = min(asked.conditioning_batch, len(train))
+    return Conditioning(train, asked.conditioning_batches, batch, seed, moved.flip, moved.crop)
 
 
 def has_running_statistics(architecture: Architecture) -> bool:

@@ -15,7 +15,7 @@ from sane_core.architectures.registry import architecture_named
 from sane_core.embedding.device import on_gpu
 from sane_core.embedding.embed import encode, encode_each, whole_models
 from sane_core.embedding.packing import Sequence as Tokens
-from sane_core.generation.batch_norm import Conditioning
+from sane_core.generation.batch_norm import Conditioning, conditioning_on
 from sane_core.generation.candidates import Weights, joined
 from sane_core.generation.checks import check_images
 from sane_core.generation.compare import (
@@ -47,6 +47,7 @@ from sane_core.weights.streaming import (
     token_size,
 )
 from sane_core.weights.tokens import detokenize, lengths_of, positions_of
+from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.training import TrainingConfig
@@ -126,7 +127,8 @@ def open_material(
     """
     parts = read_images(sources.images)
     parts["validation"] = selected_on(parts, read_facts(sources.images).dataset)
-    conditioning = _conditioning(parts["train"], config, recipe, seed)
+    drawn = seed_for(seed, "conditioning")
+    conditioning = conditioning_on(parts["train"], config, Augmented.of(recipe), drawn)
     generator = prepare(sources, epochs, parts["validation"], embed, conditioning)
     check_images(generator.architecture, parts)
     examples = _places(sources, [config.prompt_epoch])[: config.prompts]
@@ -286,14 +288,3 @@ def _with_prompts(generator: Generator, prompts: Weights, train: Images) -> Gene
     shapes = generator.architecture.shapes()
     rest = {name: values for name, values in prompts.items() if name in shapes.keys() - cut}
     return replace(generator, rest=rest, refining=Refining(train, prompts))
-
-
-def _conditioning(
-    train: Images, config: GenerateConfig, recipe: TrainingConfig, seed: int
-) -> Conditioning | None:
-    if not config.conditioning_batches:
-        return None
-    batch = min(config.conditioning_batch, len(train))
-    drawn = seed_for(seed, "conditioning")
-    augmented = (recipe.flip, recipe.crop) if config.conditioning_augmented else (False, 0)
-    return Conditioning(train, config.conditioning_batches, batch, drawn, *augmented)

@@ -7,7 +7,7 @@ import numpy as np
 
 from sane_core.architectures.architecture import Architecture
 from sane_core.architectures.registry import architecture_named
-from sane_core.generation.batch_norm import Conditioning
+from sane_core.generation.batch_norm import Conditioning, conditioning_on
 from sane_core.generation.transfer_head import require_same_body, with_classes
 from sane_core.images.apart import selected_on
 from sane_core.images.files import read_facts, read_images
@@ -49,15 +49,9 @@ class Target:
             seed: The run's seed.
             of: Train images; the target's, if not given.
         """
-        train, config = self.images["train"] if of is None else of, self.config
-        if not config.conditioning_batches:
-            return None
-        batch = min(config.conditioning_batch, len(train))
+        train = self.images["train"] if of is None else of
         drawn = seed_for(seed, "transfer", "conditioning")
-        moved = self.augmented if config.conditioning_augmented else Augmented()
-        return Conditioning(
-            train, config.conditioning_batches, batch, drawn, moved.flip, moved.crop
-        )
+        return conditioning_on(train, self.config, self.augmented, drawn)
 
 
 def open_target(

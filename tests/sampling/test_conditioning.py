@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from flows.zoo_training import augmented_of
+from flows.augmented import augmented_of
 from sane_core.api.sane import Sane
 from sane_core.api.task import Task, as_trained
 from sane_core.architectures.registry import architecture_named
