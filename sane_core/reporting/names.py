@@ -121,8 +121,11 @@ SAMPLERS = {
     "sub": Name("SANE", BLUE, True),
     "sane": Name("SANE", BLUE, True),
     "model": Name("SANE, per token", SKY, True, marker="s"),
+    "kde30": Name("SANE, KDE30", PINK, True, marker="d"),
     "pca": Name("SANE, PCA-Gaussian", NAVY, True, marker="D"),
     "flow": Name("SANE, flow matching", OLIVE, True, marker="h"),
+    "gauss": Name("SANE, GAUSS", SILVER, True, marker="<"),
+    "token": Name("SANE, every token on its own (Eq. 7)", SILVER, True, marker=">"),
     "noise": Name("noise on weights", RED, line="--", marker="X"),
     "interpolation": Name("interpolation", GREEN, line="-.", marker="P"),
 }
