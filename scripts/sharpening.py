@@ -16,14 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from sane_core.generation.baselines import with_noise
+from sane_core.generation.control import train_candidates
 from sane_core.generation.front import FrontPoint, sweep
 from sane_core.generation.material import Material, Sources, open_material
 from sane_core.generation.novelty import error_overlap
 from sane_core.generation.rows import gap_metrics
 from sane_core.seeding import rng_for
-from sane_core.zoo.population.members import members_of
-from sane_core.zoo.population.score import stack
-from sane_core.zoo.population.train import train, way_for
 from schemas.config.embed import EmbedConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.samplers import SamplerConfig
@@ -93,7 +91,6 @@ def _trained_on(given: Material, config: GenerateConfig, size: float, seed: int)
     generator, prompts = given.decoders["sane"].generator, given.prompts.weights
     rng = rng_for(seed, "control", size)
     weights = with_noise(prompts, generator.layers, size, config.candidates, rng)
-    weights = {name: weights[name] for name in generator.architecture.shapes()}
     batch, images = 64, given.images["train"]
     per_epoch = -(-len(images) // batch)
     last = -(-max(STEPS) // per_epoch)
@@ -110,17 +107,7 @@ def _trained_on(given: Material, config: GenerateConfig, size: float, seed: int)
         candidates = replace(found, candidate_accuracy=float(kept.candidate_accuracy.mean()))
         tell(f"noise, {epoch * per_epoch} steps", size, [candidates])
 
-    train(
-        generator.architecture,
-        stack(generator.architecture, weights),
-        images,
-        members_of(recipe, range(10**6, 10**6 + config.candidates), seed),
-        recipe,
-        seed,
-        way=way_for(generator.architecture, recipe, generator.device),
-        device=generator.device,
-        on_epoch=report,
-    )
+    train_candidates(generator, weights, images, recipe, seed, report)
 
 
 def tell(sampler: str, knob: float, points: list[FrontPoint]) -> None:

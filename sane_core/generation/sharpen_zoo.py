@@ -212,6 +212,18 @@ def save_sharpened(folder: Path, source: Path, sharpened: Sharpened, config: Sha
     pq.write_table(pa.Table.from_pylist(sharpened.curve), folder / CURVE)
 
 
+def sharpening_of(folder: Path) -> SharpenConfig:
+    """Return how the SANE of a folder was sharpened.
+
+    Raises:
+        ValueError: If it was not.
+    """
+    described = json.loads((folder / CONFIG).read_text())
+    if "sharpened" not in described:
+        raise ValueError(f"model {folder} must be a sharpened one, got one that is not")
+    return SharpenConfig.model_validate(described["sharpened"])
+
+
 def _epochs(tokens: Path, config: SharpenConfig) -> list[int]:
     """Return the epochs of the train split between the first and the last one asked for."""
     there = sorted({place.epoch for place in places_of(tokens / "checkpoints.parquet", "train")})

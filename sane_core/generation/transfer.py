@@ -19,6 +19,7 @@ from sane_core.embedding.device import on_gpu
 from sane_core.embedding.embed import whole_models
 from sane_core.generation.candidates import Samples, Weights
 from sane_core.generation.compare import GLOBAL
+from sane_core.generation.control import epochs_that_cost_as_much
 from sane_core.generation.finetune import AT_ONCE, epochs_of_chunks, finetune, models_at_once
 from sane_core.generation.material import Sources
 from sane_core.generation.novelty import (
@@ -28,6 +29,7 @@ from sane_core.generation.novelty import (
     pairwise_distance,
 )
 from sane_core.generation.rows import Summary, write_rows
+from sane_core.generation.sharpen_zoo import sharpening_of
 from sane_core.generation.transfer_draw import draw, fresh_networks
 from sane_core.generation.transfer_prompts import Prompted, prompts_of_target, prompts_of_zoo
 from sane_core.generation.transfer_rows import (
@@ -35,13 +37,13 @@ from sane_core.generation.transfer_rows import (
     TransferEnsemble,
     transfer_metrics,
 )
-from sane_core.generation.transfer_target import open_target
+from sane_core.generation.transfer_target import Target, open_target
 from sane_core.pretraining.files import load
 from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.config.training import TrainingConfig
-from schemas.config.transfer import TARGET_PROMPT_EPOCHS, TransferTarget
+from schemas.config.transfer import SHARPENED, TARGET_PROMPT_EPOCHS, TransferTarget
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def transfer_to(
         else given.sharpened(on_gpu(load(model)))
         for name, model in sources.zoo.others.items()
     }
-    given = replace(given, others=others)
+    given = replace(given, others=others, control=_control(sources.zoo.others, target, recipe))
     chunk = models_at_once(target.architecture, recipe, seed, given.generator.device)
     total = _steps(config, chunk)
     fresh = fresh_networks(given, recipe, seed)
@@ -128,6 +130,18 @@ def transfer_to(
         given.frame.write(folder, target.architecture.name, given.generator.model.shape.d_t)
     _write_samples(folder / "samples", {m: w for m, w in settled.items() if m == "sub"})
     return transfer_metrics(accuracy, ensembles)
+
+
+def _control(
+    others: Mapping[str, Path], target: Target, recipe: TrainingConfig
+) -> TrainingConfig | None:
+    """Return the recipe over as many epochs as the decoder's sharpening cost, if asked for."""
+    if "noise_trained" not in target.config.methods:
+        return None
+    sharpening = sharpening_of(others[SHARPENED["sharpened_sub"]])
+    candidates, images = target.config.candidates, len(target.images["train"])
+    epochs = epochs_that_cost_as_much(sharpening, candidates, images)
+    return recipe.model_copy(update={"epochs": epochs})
 
 
 def _steps(config: TransferTarget, chunk: int) -> int:
@@ -232,6 +246,8 @@ def _write_facts(path: Path, given: Prompted, zoo: str, last: int) -> None:
     }
     if config.decoders:
         facts["sharpened_on"] = config.sharpened_on
+    if given.control:
+        facts["noise_trained_epochs"] = given.control.epochs
     path.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

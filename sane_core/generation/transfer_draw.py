@@ -12,6 +12,7 @@ import numpy as np
 from sane_core.generation.baselines import with_matched_noise
 from sane_core.generation.candidates import Samples, Weights, as_they_are
 from sane_core.generation.compare import GLOBAL
+from sane_core.generation.control import train_candidates
 from sane_core.generation.distributions.kde30 import best_prompts
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.sample import Sampler, sample
@@ -93,17 +94,27 @@ def _sampled(given: Prompted, distribution: str, rounds: int, rng: np.random.Gen
 
 
 def _noise(given: Prompted, rng: np.random.Generator) -> Samples:
-    """Put noise on prompts, as far away per layer as SUB candidates are, and select likewise."""
+    weights, prompt = _noisy(given, rng)
+    return given.generator.select(weights, prompt, given.target.config.keep)
+
+
+def _noise_trained(given: Prompted, rng: np.random.Generator) -> Samples:
+    """Train such noise on the target for as much as sharpening took, and select after that."""
+    if given.control is None:
+        raise ValueError("noise_trained needs the decoder that it costs as much as: sharpen one")
+    weights, prompt = _noisy(given, rng)
+    seed, images = int(rng.integers(2**31)), given.target.images["train"]
+    trained = train_candidates(given.generator, weights, images, given.control, seed)
+    return given.generator.select(trained, prompt, given.target.config.keep)
+
+
+def _noisy(given: Prompted, rng: np.random.Generator) -> tuple[Weights, np.ndarray]:
+    """Put noise on prompts, as far away per layer as SUB candidates are; return theirs, too."""
     config, generator = given.target.config, given.generator
     drawn = DISTRIBUTIONS["shared_noise"](given.latents, config.candidates, config.bandwidth, rng)
-    noisy = with_matched_noise(
-        given.prompts.weights,
-        generator.decode(drawn.latents),
-        drawn.prompt,
-        generator.layers,
-        rng,
-    )
-    return generator.select(noisy, drawn.prompt, config.keep)
+    decoded, prompts = generator.decode(drawn.latents), given.prompts.weights
+    noisy = with_matched_noise(prompts, decoded, drawn.prompt, generator.layers, rng)
+    return noisy, drawn.prompt
 
 
 def _prompts(given: Prompted, rng: np.random.Generator) -> Samples:
@@ -132,6 +143,7 @@ _METHODS: dict[str, Draw] = {
     "global_kde30": _global_kde30,
     **{method: _sharpened(decoder) for method, decoder in SHARPENED.items()},
     "noise": _noise,
+    "noise_trained": _noise_trained,
     "prompts": _prompts,
     "prompts_selected": _prompts_selected,
     "reconstruction": _reconstruction,

@@ -48,6 +48,8 @@ class Prompted:
         head: Entries that are drawn anew; empty where the head is kept.
         frame: Of the prompts' own; None in the zoo's.
         others: The same prompts as other autoencoders see and decode them, by name.
+        control: How noise on prompts is trained, to cost what sharpening on the target has; None
+            where no decoder was.
     """
 
     target: Target
@@ -58,6 +60,7 @@ class Prompted:
     head: tuple[str, ...] = ()
     frame: PromptFrame | None = None
     others: Mapping[str, "Prompted"] = field(default_factory=dict)
+    control: TrainingConfig | None = None
 
     def decoded_by(self, name: str) -> "Prompted":
         """Return the same prompts with another autoencoder.

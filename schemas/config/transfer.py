@@ -20,6 +20,7 @@ TransferMethod = Literal[
     "prompts_selected",
     "reconstruction",
     "noise",
+    "noise_trained",
     "kde30",
     "sub",
     "boot",
@@ -164,6 +165,13 @@ class TransferTarget(Record):
             raise ValueError(
                 "prompts must be zoo for the method global_kde30, whose autoencoder knows whole "
                 "networks of the zoo alone, got target"
+            )
+        if "noise_trained" in self.methods and (
+            "sharpened_sub" not in self.methods or self.sharpened_on == "zoo"
+        ):
+            raise ValueError(
+                "noise_trained is trained on the target for as much as sharpening took: add the "
+                "method sharpened_sub, with sharpened_on: target"
             )
         if self.head == "new" and self.sharpened_on == "target":
             raise ValueError(

@@ -54,6 +54,11 @@ def test_sane_gets_sines_where_it_meets_another_architecture_unless_told_otherwi
         ({"prompts": "target", "head": "new"}, "head must be auto where prompts is target"),
         ({"prompts": "target", "prompt_epochs": 0}, "prompt_epochs must be >= 1"),
         ({"head": "new", "sharpened_on": "target"}, "sharpened_on must be zoo where head is new"),
+        ({"methods": ["noise_trained"]}, "noise_trained is trained on the target"),
+        (
+            {"methods": ["noise_trained", "sharpened_sub"]},
+            "add the method sharpened_sub, with sharpened_on: target",
+        ),
         ({"methods": ["global_kde30"]}, "set global_baseline: true"),
         (
             {"methods": ["global_kde30"], "prompts": "target"},
@@ -68,6 +73,8 @@ def test_sane_gets_sines_where_it_meets_another_architecture_unless_told_otherwi
         "head",
         "prompt-epochs",
         "sharpened",
+        "control",
+        "control-zoo",
         "baseline",
         "whole",
         "zoos",

@@ -1,0 +1,65 @@
+"""The fair control of sharpening: as many gradients, spent on the networks themselves."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from sane_core.generation.candidates import Weights
+from sane_core.generation.generator import Generator
+from sane_core.images.images import Images
+from sane_core.zoo.population.initialize import Population
+from sane_core.zoo.population.members import members_of
+from sane_core.zoo.population.score import stack
+from sane_core.zoo.population.train import train, way_for
+from schemas.config.sharpen import SharpenConfig
+from schemas.config.training import TrainingConfig
+
+
+def epochs_that_cost_as_much(sharpening: SharpenConfig, networks: int, images: int) -> int:
+    """Return how long networks are trained for the images that sharpening has seen, at least 1.
+
+    Args:
+        sharpening: How the decoder was sharpened; an image counts once per network that answers it.
+        networks: Networks that are trained instead.
+        images: Train images of an epoch.
+    """
+    seen = sharpening.steps * sharpening.networks * min(sharpening.images, images)
+    return max(1, round(seen / (networks * images)))
+
+
+def train_candidates(
+    generator: Generator,
+    weights: Mapping[str, np.ndarray],
+    images: Images,
+    recipe: TrainingConfig,
+    seed: int,
+    on_epoch: Callable[[int, Population], None] | None = None,
+) -> Weights:
+    """Train all candidates at once, each on batches of its own.
+
+    Args:
+        generator: Whose architecture and device they have.
+        weights: Entry -> float32 [candidates, ...]; running statistics start anew.
+        images: Train images.
+        recipe: How, and for how many epochs.
+        seed: Draws the batches.
+        on_epoch: Called with (epoch, population), also before the first epoch.
+
+    Returns:
+        Entry -> float32 [candidates, ...], buffers too.
+    """
+    architecture, device = generator.architecture, generator.device
+    start = stack(architecture, {name: weights[name] for name in architecture.shapes()})
+    count = len(next(iter(weights.values())))
+    trained = train(
+        architecture,
+        start,
+        images,
+        members_of(recipe, range(10**6, 10**6 + count), seed),
+        recipe,
+        seed,
+        way=way_for(architecture, recipe, device),
+        device=device,
+        on_epoch=on_epoch,
+    )
+    return {name: values.cpu().numpy() for name, values in trained.items()}
