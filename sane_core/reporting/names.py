@@ -94,7 +94,7 @@ METHODS = {
     "prompts_selected": Name("prompts, selected", BLACK),
     "best_prompt": Name("best prompt", BLACK, line=":"),
     "noise": Name("noise on weights", RED),
-    "noise_trained": Name("noise on weights, trained for what sharpening took", RED, line=":"),
+    "noise_trained": Name("noise on weights, trained for as much (labels used)", RED, line=":"),
     "interpolation": Name("interpolation", GREEN),
     "average": Name("average of prompts", SILVER, line="--"),
     "reconstruction": Name("reconstruction", SKY, line="--"),
