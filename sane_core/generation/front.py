@@ -13,7 +13,7 @@ from sane_core.generation.baselines import interpolated, with_noise
 from sane_core.generation.candidates import Samples, Weights
 from sane_core.generation.compare import Decoder, Prompts
 from sane_core.generation.novelty import error_overlap
-from sane_core.generation.sample import Sampler, sample
+from sane_core.generation.sample import sample, sampler_at
 from sane_core.images.images import Images
 from sane_core.seeding import rng_for
 from schemas.config.generate import GenerateConfig
@@ -26,7 +26,7 @@ class FrontPoint:
 
     Attributes:
         sampler: Name of a sampler, "noise" or "interpolation".
-        knob: Spread (bandwidth), noise size or mixing share.
+        knob: Spread (bandwidth) of the first round, noise size or mixing share.
         seed: Number of the draw.
         accuracy: Mean test accuracy of the kept models.
         overlap: Mean over the kept models of the largest error overlap with any training model.
@@ -51,6 +51,8 @@ def sweep(
     on_point: Callable[[], None] | None = None,
 ) -> list[FrontPoint]:
     """Sweep the spread of every sampler, the size of weight noise, the share of interpolation.
+
+    A sampler keeps its rounds: at its own spread it draws as it does in the tables.
 
     Args:
         decoders: `sane`, and what else there is.
@@ -108,7 +110,7 @@ def _swept(
         return lambda knob, rng: sample(
             decoder.generator,
             decoder.prompts,
-            Sampler(sampler.distribution, knob, refine=sampler.refine),
+            sampler_at(sampler, knob, config),
             config.candidates,
             keep,
             rng,

@@ -98,6 +98,25 @@ def sample(
     return kept
 
 
+def sampler_at(sampler: SamplerConfig, spread: float, config: GenerateConfig) -> Sampler:
+    """Return a configured sampler at a spread of the first round.
+
+    Args:
+        sampler: Its configuration; its own spread does not matter.
+        spread: Of the first round, and of later ones as `Sampler.later` says.
+        config: `bandwidth` of later rounds after a first one that was no KDE.
+    """
+    return Sampler(
+        distribution=sampler.distribution,
+        spread=spread,
+        rounds=sampler.rounds,
+        bandwidth=config.bandwidth,
+        refine=sampler.refine,
+        then=sampler.then,
+        then_spread=sampler.then_spread,
+    )
+
+
 def sampler_of(
     sampler: SamplerConfig,
     config: GenerateConfig,
@@ -115,17 +134,6 @@ def sampler_of(
         seed: Source of the draws that a bandwidth is chosen by.
     """
 
-    def with_spread(spread: float) -> Sampler:
-        return Sampler(
-            distribution=sampler.distribution,
-            spread=spread,
-            rounds=sampler.rounds,
-            bandwidth=config.bandwidth,
-            refine=sampler.refine,
-            then=sampler.then,
-            then_spread=sampler.then_spread,
-        )
-
     def score(spread: float) -> float:
         rng = rng_for(seed, "bandwidth", sampler.name, spread)
         once = Sampler(sampler.distribution, spread, refine=sampler.refine)
@@ -133,9 +141,11 @@ def sampler_of(
         return float(kept.validation_accuracy.mean())
 
     if sampler.spread == "scott":
-        return with_spread(scott(prompts, sampler.distribution))
-    if sampler.spread == "validation":
-        return with_spread(choose(config.bandwidths, score))
-    if sampler.spread is None:
-        return with_spread(config.bandwidth if sampler.distribution in KDES else 1.0)
-    return with_spread(float(sampler.spread))
+        spread = scott(prompts, sampler.distribution)
+    elif sampler.spread == "validation":
+        spread = choose(config.bandwidths, score)
+    elif sampler.spread is None:
+        spread = config.bandwidth if sampler.distribution in KDES else 1.0
+    else:
+        spread = float(sampler.spread)
+    return sampler_at(sampler, spread, config)

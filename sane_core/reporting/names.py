@@ -10,7 +10,7 @@ from dataclasses import dataclass
 BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
 RED, PINK, BLACK, GREY, SILVER = "#D55E00", "#CC79A7", "#222222", "#767676", "#B0B0B0"
 BROWN, PURPLE, NAVY, OLIVE = "#8C5A00", "#7A5195", "#003F5C", "#7F7F00"
-VIOLET = "#A05195"
+VIOLET, TEAL, CRIMSON, INDIGO = "#A05195", "#0B7A75", "#B3123D", "#4B3FBF"
 SPARE = (GREY, VIOLET, SILVER)
 """For samplers that are not listed."""
 
@@ -117,11 +117,16 @@ SAMPLERS = {
     "sharpened_unlabelled_model": Name(
         "sharpened, per token (no labels)", PURPLE, True, marker="v"
     ),
+    "sharpened_boot": Name("sharpened, BOOT (labels)", CRIMSON, True, marker="*"),
+    "sharpened_unlabelled_boot": Name("sharpened, BOOT (no labels)", INDIGO, True, marker="8"),
     "sharpened_flow": Name("sharpened, flow matching (labels)", VIOLET, True, marker="h"),
     "sharpened_pca": Name("sharpened, PCA-Gaussian (labels)", GREY, True, marker="D"),
+    "sharpened_gauss": Name("sharpened, GAUSS (labels)", GREY, True, marker="<"),
+    "sharpened_unlabelled_gauss": Name("sharpened, GAUSS (no labels)", GREY, True, marker=">"),
     "sub": Name("SANE", BLUE, True),
     "sane": Name("SANE", BLUE, True),
     "model": Name("SANE, per token", SKY, True, marker="s"),
+    "boot": Name("SANE, BOOT", TEAL, True, marker="p"),
     "kde30": Name("SANE, KDE30", PINK, True, marker="d"),
     "pca": Name("SANE, PCA-Gaussian", NAVY, True, marker="D"),
     "flow": Name("SANE, flow matching", OLIVE, True, marker="h"),

@@ -55,7 +55,10 @@ class SamplerConfig(Record):
     )
     decoder: Decoder = Field(default="sane", description="whose decoder makes networks of latents")
     sweep: tuple[float, ...] = Field(
-        default=(), description="spreads swept for the accuracy-novelty front"
+        default=(),
+        description="values of spread swept for the accuracy-novelty front, all rounds being "
+        "drawn: later ones at the swept bandwidth too where the first one is a KDE, else at "
+        "generate.bandwidth, unless then_spread says otherwise",
     )
     refine: RefineConfig | None = Field(
         default=None,

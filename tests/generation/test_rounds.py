@@ -4,14 +4,48 @@ import numpy as np
 import pytest
 
 from sane_core.generation import sample as sampling
+from sane_core.generation.compare import Decoder, score_prompts
 from sane_core.generation.distributions.flow import fit_flow
 from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
+from sane_core.generation.front import sweep
 from sane_core.generation.sample import Sampler, sample, sampler_of
 from schemas.config.flow import FlowConfig
 from schemas.config.generate import GenerateConfig
 from schemas.config.samplers import SamplerConfig
 from tests.generation.digits import around
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """(Distribution, spread) of every draw."""
+    made = []
+
+    def spied(name):
+        def draw(prompts, count, spread, rng):
+            made.append((name, spread))
+            return DISTRIBUTIONS[name](prompts, count, spread, rng)
+
+        return draw
+
+    monkeypatch.setattr(sampling, "DISTRIBUTIONS", {name: spied(name) for name in DISTRIBUTIONS})
+    return made
+
+
+@pytest.fixture
+def swept(generator, population, images):
+    """Points of the front of one sampler alone."""
+
+    def points(**asked):
+        one = SamplerConfig(name="one", **asked)
+        small = {"candidates": 6, "keep": 2, "seeds": 1, "bandwidth": 0.07}
+        config = GenerateConfig(samplers=(one,), noise_sizes=(), interpolations=(), **small)
+        decoders = {"sane": Decoder(generator, around(generator))}
+        wrong = np.zeros((1, len(images["test"])), bool)
+        prompts = score_prompts(generator, population)
+        return sweep(decoders, prompts, images["test"], wrong, config, 0)
+
+    return points
 
 
 def test_bootstrapping_returns_what_it_keeps_best_first(generator):
@@ -62,17 +96,7 @@ def test_without_prompts_a_sampler_begins_from_the_training_latents(generator, d
     ],
     ids=["as-before", "after-gauss", "both", "coupling", "spread"],
 )
-def test_later_rounds_draw_from_what_the_sampler_says(generator, monkeypatch, asked, drawn):
-    calls = []
-
-    def spied(name):
-        def draw(prompts, count, spread, rng):
-            calls.append((name, spread))
-            return DISTRIBUTIONS[name](prompts, count, spread, rng)
-
-        return draw
-
-    monkeypatch.setattr(sampling, "DISTRIBUTIONS", {name: spied(name) for name in DISTRIBUTIONS})
+def test_later_rounds_draw_from_what_the_sampler_says(generator, calls, asked, drawn):
     config = GenerateConfig(candidates=4, keep=2, bandwidth=0.07)
     prompts = around(generator)
     settled = sampler_of(
@@ -80,6 +104,37 @@ def test_later_rounds_draw_from_what_the_sampler_says(generator, monkeypatch, as
     )
     sample(generator, prompts, settled, 4, 2, np.random.default_rng(0))
     assert calls == drawn
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn"),
+    [
+        ({}, [("shared_noise", 0.1), ("shared_noise", 0.3)]),
+        (
+            {"rounds": 3},
+            [("shared_noise", spread) for spread in (0.1, 0.1, 0.1, 0.3, 0.3, 0.3)],
+        ),
+        (
+            {"rounds": 2, "then_spread": 0.2},
+            [("shared_noise", spread) for spread in (0.1, 0.2, 0.3, 0.2)],
+        ),
+        (
+            {"distribution": "gauss", "rounds": 2, "then": "model"},
+            [("gauss", 0.1), ("model", 0.07), ("gauss", 0.3), ("model", 0.07)],
+        ),
+    ],
+    ids=["one-round", "boot", "then-spread", "gauss"],
+)
+def test_a_sweep_draws_all_rounds_of_a_sampler(swept, calls, asked, drawn):
+    points = swept(sweep=(0.1, 0.3), **asked)
+    assert [point.knob for point in points] == [0.1, 0.3]
+    assert calls == drawn
+
+
+def test_swept_rounds_end_elsewhere_than_one_round_does(swept):
+    once, again, boot = (swept(sweep=(0.5,), rounds=n)[0] for n in (1, 1, 3))
+    assert once == again
+    assert (boot.accuracy, boot.candidate_accuracy) != (once.accuracy, once.candidate_accuracy)
 
 
 @pytest.mark.parametrize("asked", [{"then": "model"}, {"then_spread": 0.2}])
