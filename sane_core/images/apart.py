@@ -1,10 +1,13 @@
 """No image lies in two parts: what is selected on must not be what is reported on.
 
-Images are compared by their content, bit for bit; labels do not matter.
+Images are compared by their content; labels do not matter. Bytes are compared bit for bit. Where
+either part has floats, pixels are scaled and rounded to 1e-4 first, so that an image is found
+again as bytes, float32 and float64: no x/255 lies within float32's precision of where rounding
+turns, and no two of them become one number.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -13,11 +16,17 @@ from schemas.config.images import KNOWN
 
 
 def shared_with(images: Images, others: Images) -> np.ndarray:
-    """Return which images also lie among others, bool [images]; none where shapes differ."""
+    """Return which images also lie among others, bool [images]; none where shapes differ.
+
+    Args:
+        images: Bytes or floats.
+        others: Bytes or floats, whatever the images are.
+    """
     if images.shape != others.shape:
         return np.zeros(len(images), bool)
-    theirs = set(_digests(others))
-    return np.array([digest in theirs for digest in _digests(images)], bool)
+    content = _bytes if images.pixels.dtype == others.pixels.dtype == np.uint8 else _rounded
+    theirs = set(_digests(content(others)))
+    return np.array([digest in theirs for digest in _digests(content(images))], bool)
 
 
 def selected_on(parts: Mapping[str, Images], name: str) -> Images:
@@ -60,8 +69,14 @@ def check_apart(validation: Images, test: Images, name: str) -> None:
         )
 
 
-def _digests(images: Images) -> list[bytes]:
-    if images.pixels.dtype == np.uint8:
-        return [hashlib.sha256(np.asarray(each).tobytes()).digest() for each in images.pixels]
+def _bytes(images: Images) -> Iterator[np.ndarray]:
+    return (np.asarray(each) for each in images.pixels)
+
+
+def _rounded(images: Images) -> Iterator[np.ndarray]:
     scaled = (np.asarray(each, np.float64) * images.scale for each in images.pixels)
-    return [hashlib.sha256(np.asarray(each).tobytes()).digest() for each in scaled]
+    return (np.rint(each * 1e4).astype(np.int32) for each in scaled)
+
+
+def _digests(contents: Iterator[np.ndarray]) -> Iterator[bytes]:
+    return (hashlib.sha256(each.tobytes()).digest() for each in contents)

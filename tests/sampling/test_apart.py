@@ -22,9 +22,28 @@ def test_an_image_in_both_is_found_whatever_its_label_and_place():
 def test_images_that_differ_in_one_pixel_are_apart():
     pixels = np.zeros((2, 1, 3, 3))
     other = pixels.copy()
-    other[:, 0, 0, 0] = 1e-6
+    other[:, 0, 0, 0] = 1e-3
     check_apart(of(pixels), of(other), "mine")
     assert shared_with(of(pixels), of(pixels)).all()
+
+
+STORED = {
+    "bytes": lambda pixels: of(pixels, 1 / 255),
+    "float32": lambda pixels: of(pixels.astype(np.float32) / np.float32(255)),
+    "float64": lambda pixels: of(pixels / 255),
+    "unscaled": lambda pixels: of(pixels.astype(np.float32), 1 / 255),
+}
+
+
+@pytest.mark.parametrize("test", STORED)
+@pytest.mark.parametrize("validation", STORED)
+def test_an_image_is_found_however_it_is_stored(validation, test):
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
+    brighter = np.clip(levels, 1, None)
+    ours = STORED[validation](np.concatenate([brighter, levels]))
+    assert shared_with(ours, STORED[test](levels)).tolist() == [False, True]
+    with pytest.raises(ValueError, match="but 1 of the 2 validation images of mine are test"):
+        check_apart(ours, STORED[test](levels), "mine")
 
 
 def test_images_of_another_shape_are_other_images():
