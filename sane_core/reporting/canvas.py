@@ -74,7 +74,7 @@ def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
 def percent(axes: Axes, which: Sequence[str] = ("y",)) -> None:
     """Show fractions as percent on the axes named, at few places of the x axis: they are wide."""
     if "x" in which:
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     for name in which:
         getattr(axes, f"{name}axis").set_major_formatter(PercentFormatter(1.0, symbol=" %"))
 

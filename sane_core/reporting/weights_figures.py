@@ -140,7 +140,6 @@ def _share_filled(axes: Axes, layers: pl.DataFrame, d_t: int) -> None:
     if _every(layers) == 1:
         _label(axes, bars, [_short_percent(value) for value in weights / values])
     axes.set_xlim(0, 1.14)
-    axes.set_xticks(np.linspace(0, 1, 6))
     percent(axes, ("x",))
     title = f"Fill rate: {100 * overall:.0f} % of all values (dashed)"
     entitle(axes, title, "share of real weights")

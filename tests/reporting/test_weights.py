@@ -51,6 +51,18 @@ def test_the_reference_does_not_count_as_a_run_that_came_closer() -> None:
     assert sum(len(points.get_offsets()) for points in pairs.collections) == 3
 
 
+def ticks(axes: Axes) -> list[float]:
+    left, right = axes.get_xlim()
+    return [place for place in axes.get_xticks() if left <= place <= right]
+
+
+def test_ticks_in_percent_are_round_and_not_crowded(layers: pl.DataFrame) -> None:
+    share, _ = weights_figures.fill(layers, 51).axes
+    assert ticks(share) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+    _, left = weights_figures.alignment(frame([("train", 10.0, 5.6), ("train", 10.0, 8.1)])).axes
+    assert ticks(left) == pytest.approx([0.6, 0.7, 0.8, 0.9, 1])
+
+
 def test_a_zoo_of_the_reference_alone_is_drawn() -> None:
     figure = weights_figures.alignment(frame([("train", 0.0, 0.0)]))
     assert figure.axes[1].get_title("left") == ""
