@@ -3,7 +3,6 @@
 A model may be one that the stage `sharpen` made: its folder says what its decoder has read.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from sane_core.api.bundle import Bundle, Reference
 from sane_core.api.description import Description, StatisticsRecord, ZooRecord, first_error
 from sane_core.api.moments import of_embeddings, with_moments
 from sane_core.architectures.registry import architecture_named
-from sane_core.pretraining.files import load, read_config
+from sane_core.pretraining.files import load, read_config, read_sharpening
 from sane_core.weights.files import read_layers, read_statistics
 from sane_core.weights.frame import read_reference
 from sane_core.weights.shards import one_architecture, reference_of, stored_groups
@@ -22,7 +21,7 @@ from sane_core.weights.symmetry.derive import symmetries_of
 from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
-from schemas.config.sharpen import SharpenConfig, Target
+from schemas.config.sharpen import Target
 
 
 def bundle_of_artifacts(
@@ -94,8 +93,8 @@ def sharpened_on(model: Path) -> Target | None:
     Args:
         model: Folder of the stage `model` or `sharpen`.
     """
-    found = json.loads((model / "config.json").read_text(encoding="utf-8")).get("sharpened")
-    return None if found is None else SharpenConfig.model_validate(found).target
+    sharpening = read_sharpening(model)
+    return None if sharpening is None else sharpening.target
 
 
 def _token_size(tokens: Path) -> int:

@@ -29,7 +29,7 @@ from sane_core.pretraining.answers import Answers
 from sane_core.pretraining.autoencoder import Autoencoder
 from sane_core.pretraining.behaviour import read_others, read_train
 from sane_core.pretraining.devices import choose_device
-from sane_core.pretraining.files import BEST, LAST, OPTIMIZER, load
+from sane_core.pretraining.files import BEST, LAST, OPTIMIZER, load, read_sharpening
 from sane_core.seeding import rng_for, seed_for
 from sane_core.weights.files import read_layers, read_statistics
 from sane_core.weights.streaming import places_of
@@ -218,10 +218,10 @@ def sharpening_of(folder: Path) -> SharpenConfig:
     Raises:
         ValueError: If it was not.
     """
-    described = json.loads((folder / CONFIG).read_text())
-    if "sharpened" not in described:
+    sharpening = read_sharpening(folder)
+    if sharpening is None:
         raise ValueError(f"model {folder} must be a sharpened one, got one that is not")
-    return SharpenConfig.model_validate(described["sharpened"])
+    return sharpening
 
 
 def _epochs(tokens: Path, config: SharpenConfig) -> list[int]:

@@ -2,7 +2,8 @@
 
 - `model.safetensors`: weights of the epoch with the lowest validation loss, in `config.json`.
 - `last.safetensors`, `optimizer.safetensors`: weights and moments after the last step.
-- `config.json`: what `Autoencoder` is built from, and what it was trained with.
+- `config.json`: what `Autoencoder` is built from, and what it was trained with; how it was
+  sharpened, if it was.
 - `history.parquet`: a row per epoch.
 
 `load(save(model)) == model`, bit for bit; nothing is unpickled. Equal training gives equal files:
@@ -22,6 +23,7 @@ from sane_core.pretraining.autoencoder import Autoencoder, AutoencoderShape
 from sane_core.pretraining.history import Pretrained
 from sane_core.pretraining.positions import position_embedding
 from schemas.config.pretrain import AutoencoderConfig, PretrainConfig
+from schemas.config.sharpen import SharpenConfig
 
 BEST, LAST, OPTIMIZER = "model.safetensors", "last.safetensors", "optimizer.safetensors"
 HOW = {"device", "processes", "compile", "save_minutes"}
@@ -68,6 +70,12 @@ def read_config(folder: Path) -> tuple[AutoencoderShape, AutoencoderConfig]:
     described = json.loads((folder / "config.json").read_text())
     shape = AutoencoderShape.from_json(described["shape"])
     return shape, AutoencoderConfig(**described["autoencoder"])
+
+
+def read_sharpening(folder: Path) -> SharpenConfig | None:
+    """Read how the decoder was sharpened; None where it was not."""
+    found = json.loads((folder / "config.json").read_text()).get("sharpened")
+    return None if found is None else SharpenConfig.model_validate(found)
 
 
 def _save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:

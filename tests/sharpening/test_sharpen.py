@@ -11,10 +11,15 @@ import torch
 from sane_core.embedding.embed import encode
 from sane_core.generation.sharpen import Sharpened, decoder_of, sharpen
 from sane_core.generation.sharpen_loss import Sharpening
-from sane_core.generation.sharpen_zoo import SharpenSources, open_sharpening, sharpen_on_zoo
+from sane_core.generation.sharpen_zoo import (
+    SharpenSources,
+    open_sharpening,
+    sharpen_on_zoo,
+    sharpening_of,
+)
 from sane_core.images.files import write_images
 from sane_core.images.images import Images
-from sane_core.pretraining.files import load
+from sane_core.pretraining.files import load, read_sharpening
 from schemas.config.embed import EmbedConfig
 from schemas.config.sharpen import SharpenConfig
 from tests.sharpening.toy import configured
@@ -62,6 +67,15 @@ def test_what_it_costs_is_told(sources: SharpenSources, tmp_path: Path) -> None:
 def test_whether_labels_were_read_is_said(sources, tmp_path, target: str, said: str) -> None:
     report = sharpen_on_zoo(sources, configured(steps=1, target=target), EMBED, 0, tmp_path)
     assert report.facts["sharpen.labels"] == said
+
+
+def test_how_a_decoder_was_sharpened_is_read_back(sources: SharpenSources, tmp_path: Path) -> None:
+    sharpen_on_zoo(sources, configured(steps=1, bandwidth=0.4), EMBED, 0, tmp_path)
+    assert read_sharpening(tmp_path) == sharpening_of(tmp_path)
+    assert sharpening_of(tmp_path).bandwidth == 0.4
+    assert read_sharpening(sources.model) is None
+    with pytest.raises(ValueError, match="must be a sharpened one"):
+        sharpening_of(sources.model)
 
 
 def test_everything_but_the_decoder_stays_bit_for_bit(
