@@ -23,8 +23,7 @@ def epochs_that_cost_as_much(sharpening: SharpenConfig, networks: int, images: i
         networks: Networks that are trained instead.
         images: Train images of an epoch.
     """
-    seen = sharpening.steps * sharpening.networks * min(sharpening.images, images)
-    return max(1, round(seen / (networks * images)))
+    return max(1, round(sharpening.images_seen(images) / (networks * images)))
 
 
 def train_candidates(

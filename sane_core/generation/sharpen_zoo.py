@@ -249,12 +249,10 @@ def _check_classes(answers: Answers, images: Images) -> None:
 
 def _metrics(sharpened: Sharpened, sharpening: Sharpening) -> dict[str, float]:
     config, last = sharpening.config, sharpened.curve[-1]
-    networks = config.steps * config.networks
-    images = min(config.images, len(sharpening.images))
     return {
         "sharpen.steps": float(config.steps),
-        "sharpen.gradient_evaluations": float(networks),
-        "sharpen.images_seen": float(networks * images),
+        "sharpen.gradient_evaluations": float(config.steps * config.networks),
+        "sharpen.images_seen": float(config.images_seen(len(sharpening.images))),
         "sharpen.train_networks": float(len(sharpening.latents)),
         "sharpen.parameters": float(sharpened.parameters),
         "sharpen.target": last["target"],

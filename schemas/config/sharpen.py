@@ -70,6 +70,14 @@ class SharpenConfig(Record):
         """Return the configuration of each decoder."""
         return tuple(self.model_copy(update={"targets": (target,)}) for target in self.targets)
 
+    def images_seen(self, available: int) -> int:
+        """Return how many images decoded networks answer, each once per network.
+
+        Args:
+            available: Train images there are.
+        """
+        return self.steps * self.networks * min(self.images, available)
+
     @model_validator(mode="after")
     def _name_targets_once(self) -> "SharpenConfig":
         if len(set(self.targets)) < len(self.targets):

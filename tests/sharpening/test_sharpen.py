@@ -63,6 +63,12 @@ def test_what_it_costs_is_told(sources: SharpenSources, tmp_path: Path) -> None:
     assert not {name for name in report.metrics if "second" in name}
 
 
+def test_no_more_images_are_seen_than_there_are() -> None:
+    config = SharpenConfig(steps=10, networks=4, images=64)
+    assert config.images_seen(64) == config.images_seen(1000) == 10 * 4 * 64
+    assert config.images_seen(20) == 10 * 4 * 20
+
+
 @pytest.mark.parametrize(("target", "said"), [("labels", "used"), ("prompts", "not read")])
 def test_whether_labels_were_read_is_said(sources, tmp_path, target: str, said: str) -> None:
     report = sharpen_on_zoo(sources, configured(steps=1, target=target), EMBED, 0, tmp_path)
