@@ -13,7 +13,7 @@ from sane_core.api.bundle import Bundle, parts_of
 from sane_core.api.description import TrainLabels
 from sane_core.api.given import Given
 from sane_core.api.task import Task
-from schemas.config.augmented import Augmented
+from sane_core.generation.batch_norm import Conditioning
 from schemas.config.sample import SampleConfig
 from schemas.config.sharpen import Target
 from schemas.records import Record
@@ -87,22 +87,23 @@ def prompt_records(given: Sequence[Given]) -> tuple[PromptRecord, ...]:
     )
 
 
-def data_record(task: Task | None, conditioned: bool, refined: bool) -> DataRecord | None:
+def data_record(
+    task: Task | None, conditioning: Conditioning | None, refined: bool
+) -> DataRecord | None:
     """Return the record of the images.
 
     Args:
         task: The images, if there are any.
-        conditioned: Whether running statistics were measured.
+        conditioning: What running statistics were measured on, if they were.
         refined: Whether latents were refined.
     """
     if task is None:
         return None
-    moved = task.augmented if conditioned and task.augmented else Augmented()
     return DataRecord(
         name=task.name,
-        train=len(task.train) if conditioned or refined else 0,
-        flip=moved.flip,
-        crop=moved.crop,
+        train=len(task.train) if conditioning or refined else 0,
+        flip=conditioning is not None and conditioning.flip,
+        crop=conditioning.crop if conditioning else 0,
         validation=len(task.validation),
         sha256=task.digest(),
     )

@@ -11,7 +11,6 @@ prompt's own order of units, which changes no function; one on no prompt stays i
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,6 @@ from sane_core.generation.refine_target import Refining
 from sane_core.generation.sample import Sampler
 from sane_core.images.images import Images
 from sane_core.weights.tokens import lengths_of, positions_of
-from schemas.config.augmented import Augmented
 from schemas.config.sample import NEEDS_DATA, Method, SampleConfig
 from schemas.config.samplers import BANDWIDTH, SHARPENED_BANDWIDTH
 
@@ -103,8 +101,7 @@ def sample_networks(
     target = target_for(given, bundle, said, task.validation.shape if task else None, align)
     if task:
         check_fits(task, target.architecture)
-        unmoved = task if config.conditioning_augmented else replace(task, augmented=Augmented())
-        task = as_trained(unmoved, target.zoo, target.architecture)
+        task = as_trained(task, target.zoo, target.architecture)
     prompted = take_prompts(given, target, bundle, task, config, device) if given else None
     moments = moments_for(target.zoo, prompted.latents if prompted else None)
     generator = _generator(bundle, target, prompted, moments, task, config)
@@ -128,7 +125,7 @@ def sample_networks(
         prompts=tuple(Read(each.label, name, zoo, not note, note) for each in given),
         prompt_accuracy=prompted.accuracy if prompted else None,
         baselines=beside(generator, weights, samples, config) if baselines and given else {},
-        provenance=_provenance(bundle, given, target, task, config, sampler, moments),
+        provenance=_provenance(bundle, given, target, task, config, sampler, generator, moments),
         states=states,
     )
 
@@ -217,6 +214,7 @@ def _provenance(
     task: Task | None,
     config: SampleConfig,
     sampler: Sampler,
+    generator: Generator,
     moments: Moments,
 ) -> Provenance:
     conditioned = has_running_statistics(target.architecture)
@@ -233,6 +231,6 @@ def _provenance(
         bandwidth=sampler.bandwidth if config.method == "gauss" else sampler.spread,
         latent_scale=moments.source,
         running_statistics=("data" if task else "prompt") if conditioned else "none",
-        data=data_record(task, conditioned, config.refined),
+        data=data_record(task, generator.conditioning, config.refined),
         versions=versions(),
     )
