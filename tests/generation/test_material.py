@@ -11,6 +11,7 @@ from sane_core.generation.checks import check_images
 from sane_core.generation.material import networks_of, open_material
 from sane_core.generation.moments import moments_of
 from sane_core.generation.novelty import nearest_distance, nearest_distances
+from sane_core.generation.zoo import generate_from_zoo
 from sane_core.images.files import write_images
 from sane_core.pretraining.autoencoder import AutoencoderShape, build
 from sane_core.weights.files import read_tokens
@@ -113,6 +114,32 @@ def test_images_of_another_size_are_refused(sources, tmp_path):
     other = replace(sources, images=tmp_path)
     with pytest.raises(ValueError, match=r"train images must have shape \(3, 8, 8\).*got \(3, 9"):
         open_material(other, EPOCHS, CONFIG, EMBED, 0, RECIPE)
+
+
+def with_shared(sources, folder, dataset):
+    """The same, but that 3 of the 30 validation images are test images."""
+    parts = noise_images(ARCHITECTURE.input_shape)
+    pixels = parts["validation"].pixels.copy()
+    pixels[[4, 9, 20]] = parts["test"].pixels[[0, 1, 2]]
+    parts["validation"] = replace(parts["validation"], pixels=pixels)
+    write_images(folder, parts, dataset, 10)
+    return replace(sources, images=folder)
+
+
+def test_images_of_ones_own_that_are_selected_and_reported_on_are_refused(sources, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "out").mkdir()
+    mixed = with_shared(sources, tmp_path / "images", "npz:mine")
+    with pytest.raises(ValueError, match="but 3 of the 30 validation images of npz:mine are test"):
+        generate_from_zoo(mixed, RECIPE, EPOCHS, CONFIG, EMBED, 0, tmp_path / "out")
+    assert not [*(tmp_path / "out").iterdir()]
+
+
+def test_those_that_a_publisher_has_put_in_both_parts_are_not_selected_on(sources, tmp_path):
+    mixed = with_shared(sources, tmp_path, "mnist")
+    found = open_material(mixed, EPOCHS, CONFIG, EMBED, 0, RECIPE)
+    assert len(found.images["validation"]) == len(found.generator.validation) == 27
+    assert len(found.images["test"]) == 30
 
 
 def test_images_of_other_classes_are_refused():
