@@ -107,7 +107,8 @@ def _trained_on(given: Material, config: GenerateConfig, size: float, seed: int)
         candidates = replace(found, candidate_accuracy=float(kept.candidate_accuracy.mean()))
         tell(f"noise, {epoch * per_epoch} steps", size, [candidates])
 
-    train_candidates(generator, weights, images, recipe, seed, report)
+    # All at once: the best are chosen among all of them after every epoch.
+    train_candidates(generator, weights, images, recipe, seed, config.candidates, report)
 
 
 def tell(sampler: str, knob: float, points: list[FrontPoint]) -> None:

@@ -1,10 +1,11 @@
 """The fair control of sharpening: as many gradients, spent on the networks themselves."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from sane_core.generation.candidates import Weights
+from sane_core.generation.candidates import Weights, joined
 from sane_core.generation.generator import Generator
 from sane_core.images.images import Images
 from sane_core.zoo.population.initialize import Population
@@ -26,15 +27,31 @@ def epochs_that_cost_as_much(sharpening: SharpenConfig, networks: int, images: i
     return max(1, round(sharpening.images_seen(images) / (networks * images)))
 
 
+@dataclass(frozen=True)
+class Control:
+    """How candidates are trained to cost what sharpening has.
+
+    Attributes:
+        recipe: How, and for how many epochs.
+        chunk: Candidates trained at once.
+        on_epoch: Called after every epoch of every chunk, and before the first.
+    """
+
+    recipe: TrainingConfig
+    chunk: int
+    on_epoch: Callable[[], None] = lambda: None
+
+
 def train_candidates(
     generator: Generator,
     weights: Mapping[str, np.ndarray],
     images: Images,
     recipe: TrainingConfig,
     seed: int,
+    chunk: int,
     on_epoch: Callable[[int, Population], None] | None = None,
 ) -> Weights:
-    """Train all candidates at once, each on batches of its own.
+    """Train candidates, each on batches of its own, whoever is trained beside it.
 
     Args:
         generator: Whose architecture and device they have.
@@ -42,23 +59,30 @@ def train_candidates(
         images: Train images.
         recipe: How, and for how many epochs.
         seed: Draws the batches.
-        on_epoch: Called with (epoch, population), also before the first epoch.
+        chunk: Candidates trained at once; see `models_at_once`.
+        on_epoch: Called with (epoch, population) of every chunk, also before the first epoch.
 
     Returns:
         Entry -> float32 [candidates, ...], buffers too.
     """
     architecture, device = generator.architecture, generator.device
-    start = stack(architecture, {name: weights[name] for name in architecture.shapes()})
     count = len(next(iter(weights.values())))
-    trained = train(
-        architecture,
-        start,
-        images,
-        members_of(recipe, range(10**6, 10**6 + count), seed),
-        recipe,
-        seed,
-        way=way_for(architecture, recipe, device),
-        device=device,
-        on_epoch=on_epoch,
-    )
-    return {name: values.cpu().numpy() for name, values in trained.items()}
+
+    def trained(part: range) -> Weights:
+        own = {name: weights[name][part.start : part.stop] for name in architecture.shapes()}
+        population = train(
+            architecture,
+            stack(architecture, own),
+            images,
+            members_of(recipe, [10**6 + i for i in part], seed),
+            recipe,
+            seed,
+            way=way_for(architecture, recipe, device),
+            device=device,
+            on_epoch=on_epoch,
+        )
+        return {name: values.cpu().numpy() for name, values in population.items()}
+
+    numbers = range(count)
+    parts = (numbers[first : first + chunk] for first in range(0, count, chunk))
+    return joined(map(trained, parts), count)

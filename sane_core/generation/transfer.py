@@ -19,7 +19,7 @@ from sane_core.embedding.device import on_gpu
 from sane_core.embedding.embed import whole_models
 from sane_core.generation.candidates import Samples, Weights
 from sane_core.generation.compare import GLOBAL
-from sane_core.generation.control import epochs_that_cost_as_much
+from sane_core.generation.control import Control, epochs_that_cost_as_much
 from sane_core.generation.finetune import AT_ONCE, epochs_of_chunks, finetune, models_at_once
 from sane_core.generation.material import Sources
 from sane_core.generation.novelty import (
@@ -93,7 +93,8 @@ def transfer_to(
     name = pq.read_table(sources.zoo.tokens / "layers.parquet", columns=["architecture"])
     zoo = architecture_named(name["architecture"][0].as_py())
     target = open_target(config, sources.images, zoo, Augmented.of(recipe))
-    steps, total = count(1), _steps(config, AT_ONCE)
+    longer = _control(sources.zoo.others, target, recipe)
+    steps, total = count(1), _steps(config, AT_ONCE, longer)
 
     def advance() -> None:
         if on_step:
@@ -113,9 +114,10 @@ def transfer_to(
         else given.sharpened(on_gpu(load(model)))
         for name, model in sources.zoo.others.items()
     }
-    given = replace(given, others=others, control=_control(sources.zoo.others, target, recipe))
     chunk = models_at_once(target.architecture, recipe, seed, given.generator.device)
-    total = _steps(config, chunk)
+    total = _steps(config, chunk, longer)
+    control = Control(longer, chunk, advance) if longer else None
+    given = replace(given, others=others, control=control)
     fresh = fresh_networks(given, recipe, seed)
     drawn = draw(given, config.methods, seed)
     settled = {method: given.settle(samples, fresh) for method, samples in drawn.items()}
@@ -144,10 +146,12 @@ def _control(
     return recipe.model_copy(update={"epochs": epochs})
 
 
-def _steps(config: TransferTarget, chunk: int) -> int:
+def _steps(config: TransferTarget, chunk: int, control: TrainingConfig | None) -> int:
     """Return how many epochs are trained, at most."""
     models = config.keep * len(config.methods)
     trained = sum(epochs_of_chunks(models, [length], chunk) for length in config.whole_lengths)
+    if control:
+        trained += epochs_of_chunks(config.candidates, [control.epochs], chunk)
     if config.prompts == "zoo":
         return trained
     return trained + 1 + (config.prompt_epochs or TARGET_PROMPT_EPOCHS)
@@ -247,7 +251,7 @@ def _write_facts(path: Path, given: Prompted, zoo: str, last: int) -> None:
     if config.decoders:
         facts["sharpened_on"] = config.sharpened_on
     if given.control:
-        facts["noise_trained_epochs"] = given.control.epochs
+        facts["noise_trained_epochs"] = given.control.recipe.epochs
     path.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -100,11 +100,19 @@ def _noise(given: Prompted, rng: np.random.Generator) -> Samples:
 
 def _noise_trained(given: Prompted, rng: np.random.Generator) -> Samples:
     """Train such noise on the target for as much as sharpening took, and select after that."""
-    if given.control is None:
+    control = given.control
+    if control is None:
         raise ValueError("noise_trained needs the decoder that it costs as much as: sharpen one")
     weights, prompt = _noisy(given, rng)
-    seed, images = int(rng.integers(2**31)), given.target.images["train"]
-    trained = train_candidates(given.generator, weights, images, given.control, seed)
+    trained = train_candidates(
+        given.generator,
+        weights,
+        given.target.images["train"],
+        control.recipe,
+        int(rng.integers(2**31)),
+        control.chunk,
+        lambda *_: control.on_epoch(),
+    )
     return given.generator.select(trained, prompt, given.target.config.keep)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sane_core.generation.candidates import Samples, Weights, score_candidates
 from sane_core.generation.compare import Prompts, embed_prompts, score_prompts
+from sane_core.generation.control import Control
 from sane_core.generation.distributions.latents import PromptLatents
 from sane_core.generation.generator import Generator
 from sane_core.generation.material import Sources, prepare, read_prompts
@@ -60,7 +61,7 @@ class Prompted:
     head: tuple[str, ...] = ()
     frame: PromptFrame | None = None
     others: Mapping[str, "Prompted"] = field(default_factory=dict)
-    control: TrainingConfig | None = None
+    control: Control | None = None
 
     def decoded_by(self, name: str) -> "Prompted":
         """Return the same prompts with another autoencoder.

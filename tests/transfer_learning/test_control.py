@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sane_core.generation.baselines import with_matched_noise
-from sane_core.generation.control import epochs_that_cost_as_much, train_candidates
+from sane_core.generation.control import Control, epochs_that_cost_as_much, train_candidates
 from sane_core.generation.sharpen_zoo import CONFIG, sharpening_of
 from sane_core.generation.transfer import transfer_to
 from sane_core.generation.transfer_draw import draw
@@ -75,7 +75,10 @@ def test_noise_is_trained_for_what_sharpening_took_and_selected_after_that(folde
     sources = replace(sources, zoo=replace(sources.zoo, others={"sharpened": model}))
     (tmp_path / "out").mkdir()
     rest = (RECIPE, (3,), EmbedConfig(), PreprocessConfig(), 0, tmp_path / "out")
-    metrics = transfer_to(sources, ASKED, *rest)
+    told = []
+    metrics = transfer_to(sources, ASKED, *rest, lambda *step: told.append(step))
+    # Before and after every epoch: one of fine-tuning, three of the control.
+    assert told == [(step, 2 + 4) for step in range(1, 7)]
     assert "transfer.task.noise_trained.epoch1" in metrics
     facts = json.loads((tmp_path / "out/target.json").read_text())
     assert facts["noise_trained_epochs"] == 3
@@ -84,7 +87,7 @@ def test_noise_is_trained_for_what_sharpening_took_and_selected_after_that(folde
 
 
 def test_what_is_trained_is_noise_as_far_away_as_samples_are(folders, monkeypatch):
-    given = replace(opened(folders), control=RECIPE)
+    given = replace(opened(folders), control=Control(RECIPE, 4))
     seen = {}
 
     def spied(prompts, samples, index, layers, rng):
@@ -94,8 +97,8 @@ def test_what_is_trained_is_noise_as_far_away_as_samples_are(folders, monkeypatc
 
     monkeypatch.setattr("sane_core.generation.transfer_draw.with_matched_noise", spied)
 
-    def trained(generator, weights, images, recipe, seed):
-        assert recipe == RECIPE and images is given.target.images["train"]
+    def trained(generator, weights, images, recipe, seed, chunk, on_epoch):
+        assert recipe == RECIPE and chunk == 4 and images is given.target.images["train"]
         for name, values in seen["noisy"].items():
             assert weights[name].tobytes() == values.tobytes()
         return {name: values + 1 for name, values in weights.items()}
@@ -118,10 +121,10 @@ def test_candidates_are_trained_each_on_batches_of_its_own(folders):
     recipe = RECIPE.model_copy(update={"epochs": 2})
     epochs = []
     trained = train_candidates(
-        given.generator, once, images, recipe, 0, lambda epoch, _: epochs.append(epoch)
+        given.generator, once, images, recipe, 0, 2, lambda epoch, _: epochs.append(epoch)
     )
     assert epochs == [0, 1, 2]
-    again = train_candidates(given.generator, once, images, recipe, 0)
+    again = train_candidates(given.generator, once, images, recipe, 0, 2)
     for name, values in trained.items():
         assert values.tobytes() == again[name].tobytes()
     assert any(not np.array_equal(values[0], values[1]) for values in trained.values())
@@ -129,6 +132,19 @@ def test_candidates_are_trained_each_on_batches_of_its_own(folders):
         not np.array_equal(trained[name], once[name])
         for name in given.generator.architecture.shapes()
     )
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5])
+def test_candidates_become_the_same_however_many_are_trained_at_once(folders, chunk):
+    given = opened(folders)
+    rest = (given.prompts.weights, given.target.images["train"], RECIPE, 0)
+    sizes = []
+    parts = train_candidates(
+        given.generator, *rest, chunk, lambda _, own: sizes.append(len(next(iter(own.values()))))
+    )
+    assert max(sizes) == chunk and sum(sizes) == len(given.prompts) * (1 + RECIPE.epochs)
+    for name, values in train_candidates(given.generator, *rest, 6).items():
+        np.testing.assert_allclose(parts[name], values, atol=1e-5)
 
 
 def test_a_control_of_nothing_is_refused(folders):
