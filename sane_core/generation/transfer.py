@@ -137,10 +137,17 @@ def transfer_to(
 def _control(
     others: Mapping[str, Path], target: Target, recipe: TrainingConfig
 ) -> TrainingConfig | None:
-    """Return the recipe over as many epochs as the decoder's sharpening cost, if asked for."""
+    """Return the recipe over as many epochs as the decoder's sharpening cost, if asked for.
+
+    Raises:
+        ValueError: If there is no such decoder, or it was not sharpened.
+    """
     if "noise_trained" not in target.config.methods:
         return None
-    sharpening = sharpening_of(others[SHARPENED["sharpened_sub"]])
+    decoder = SHARPENED["sharpened_sub"]
+    if decoder not in others:
+        raise ValueError("noise_trained needs the decoder that it costs as much as: sharpen one")
+    sharpening = sharpening_of(others[decoder])
     candidates, images = target.config.candidates, len(target.images["train"])
     epochs = epochs_that_cost_as_much(sharpening, candidates, images)
     return recipe.model_copy(update={"epochs": epochs})

@@ -102,7 +102,7 @@ def _noise_trained(given: Prompted, rng: np.random.Generator) -> Samples:
     """Train such noise on the target for as much as sharpening took, and select after that."""
     control = given.control
     if control is None:
-        raise ValueError("noise_trained needs the decoder that it costs as much as: sharpen one")
+        raise ValueError("noise_trained must be given a control (`Prompted.control`), got none")
     weights, prompt = _noisy(given, rng)
     trained = train_candidates(
         given.generator,

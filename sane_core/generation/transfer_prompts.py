@@ -50,7 +50,7 @@ class Prompted:
         frame: Of the prompts' own; None in the zoo's.
         others: The same prompts as other autoencoders see and decode them, by name.
         control: How noise on prompts is trained, to cost what sharpening on the target has; None
-            where no decoder was.
+            unless asked for.
     """
 
     target: Target

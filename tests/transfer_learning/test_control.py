@@ -147,8 +147,11 @@ def test_candidates_become_the_same_however_many_are_trained_at_once(folders, ch
         np.testing.assert_allclose(parts[name], values, atol=1e-5)
 
 
-def test_a_control_of_nothing_is_refused(folders):
+def test_a_control_of_nothing_is_refused(folders, tmp_path):
     with pytest.raises(ValueError, match="noise_trained needs the decoder"):
+        rest = (RECIPE, (3,), EmbedConfig(), PreprocessConfig(), 0, tmp_path)
+        transfer_to(folders.sources("other"), ASKED, *rest)
+    with pytest.raises(ValueError, match="must be given a control"):
         draw(opened(folders), ["noise_trained"], 0)
     with pytest.raises(ValueError, match="must be a sharpened one"):
         sharpening_of(folders.root / "model")
