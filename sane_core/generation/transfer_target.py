@@ -69,8 +69,9 @@ def open_target(
         augmented: How train images are moved while the target's networks are trained.
 
     Raises:
-        ValueError: If images do not fit the architecture, validation images are test images, or the
-            zoo's networks cannot be its prompts.
+        ValueError: If images do not fit the architecture, validation images are test images, the
+            zoo's networks cannot be its prompts, or a decoder would be sharpened on labels that
+            its head is not for.
     """
     facts, parts = read_facts(images), read_images(images)
     classes = facts.classes
@@ -97,6 +98,12 @@ def open_target(
     )
     if config.prompts == "zoo":
         require_same_body(zoo, architecture)
+    if new_head and config.sharpened_on == "target" and config.decoders:
+        raise ValueError(
+            f"sharpened_on of target {config.name} must be zoo: {architecture.name} gets a new "
+            f"head, and what a decoder makes has that of {zoo.name}, which the target's labels are "
+            "not for, got target"
+        )
     return Target(config, architecture, parts, new_head, facts.dataset, augmented)
 
 

@@ -249,5 +249,15 @@ def test_targets_that_cannot_be_are_refused(folders, tmp_path, images, changes, 
         transferred(folders, tmp_path, images, **changes)
 
 
+def test_decoders_are_sharpened_on_a_target_only_where_its_networks_keep_the_zoos_head(folders):
+    asked = target(methods=["sub", "sharpened_sub"], sharpened_on="target")
+    assert open_target(asked, folders.root / "other", CNN)
+    fewer = folders.root / "fewer-classes"
+    with pytest.raises(ValueError, match=r"sharpened_on of target task must be zoo: .*classes=4"):
+        open_target(asked, fewer, CNN)
+    assert open_target(asked.model_copy(update={"sharpened_on": "zoo"}), fewer, CNN).new_head
+    assert open_target(asked.model_copy(update={"methods": ("sub",)}), fewer, CNN).new_head
+
+
 def test_a_zoos_validation_images_may_be_tested_on_where_nothing_is_selected_on_them(folders):
     assert open_target(target(), folders.root / "zoo-selected", CNN)
