@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sane_core.generation.baselines import average, interpolated, with_matched_noise
+from sane_core.generation.baselines import average, interpolated
 from sane_core.generation.candidates import Samples, Scores, Weights, as_they_are, kept_of
 from sane_core.generation.distributions.kde30 import best_prompts
 from sane_core.generation.distributions.latents import PromptLatents
-from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.generator import Generator
+from sane_core.generation.matched_noise import matched_noise
 from sane_core.generation.sample import Sampler, sample, sampler_of
 from sane_core.seeding import rng_for
 from sane_core.zoo.population.initialize import initialize
@@ -184,6 +184,10 @@ def baselines_of(
         count = len(next(iter(models.values())))
         return generator.select(models, np.full(count, -1), keep)
 
+    def noise(rng: np.random.Generator) -> Weights:
+        latents = decoders["sane"].prompts
+        return matched_noise(generator, latents, weights, candidates, config.bandwidth, rng)[0]
+
     def reconstructed(decoder: Decoder) -> Method:
         return lambda rng: _reconstructed(decoder, rng.permutation(len(prompts)))
 
@@ -191,7 +195,7 @@ def baselines_of(
         "prompts": lambda rng: prompts.in_order(rng.permutation(len(prompts))),
         "prompts_selected": lambda _: prompts.selected(keep),
         "best_prompt": lambda _: prompts.selected(1),
-        "noise": lambda rng: select(_matched_noise(decoders["sane"], prompts, config, rng), keep),
+        "noise": lambda rng: select(noise(rng), keep),
         "interpolation": lambda rng: select(interpolated(weights, 0.25, candidates, rng), keep),
         "average": lambda _: select(average(weights), 1),
     }
@@ -219,14 +223,3 @@ def _reconstructed(decoder: Decoder, order: np.ndarray) -> Samples:
     # Entry by entry, so that the networks are not in memory twice.
     ordered = {name: decoded.pop(name)[order] for name in [*decoded]}
     return as_they_are(ordered, generator.scores(ordered), order)
-
-
-def _matched_noise(
-    decoder: Decoder, prompts: Prompts, config: GenerateConfig, rng: np.random.Generator
-) -> Weights:
-    """Draw SUB candidates, and put noise on each one's own prompt at the candidate's distance."""
-    draw = DISTRIBUTIONS["shared_noise"]
-    drawn = draw(decoder.prompts, config.candidates, config.bandwidth, rng)
-    decoded = decoder.generator.decode(drawn.latents)
-    layers = decoder.generator.layers
-    return with_matched_noise(prompts.weights, decoded, drawn.prompt, layers, rng)

@@ -9,12 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from sane_core.generation.baselines import with_matched_noise
 from sane_core.generation.candidates import Samples, Weights, as_they_are
 from sane_core.generation.compare import GLOBAL
 from sane_core.generation.control import train_candidates
 from sane_core.generation.distributions.kde30 import best_prompts
-from sane_core.generation.distributions.registry import DISTRIBUTIONS
+from sane_core.generation.matched_noise import matched_noise
 from sane_core.generation.sample import Sampler, sample
 from sane_core.generation.transfer_prompts import Prompted
 from sane_core.seeding import rng_for
@@ -117,12 +116,9 @@ def _noise_trained(given: Prompted, rng: np.random.Generator) -> Samples:
 
 
 def _noisy(given: Prompted, rng: np.random.Generator) -> tuple[Weights, np.ndarray]:
-    """Put noise on prompts, as far away per layer as SUB candidates are; return theirs, too."""
-    config, generator = given.target.config, given.generator
-    drawn = DISTRIBUTIONS["shared_noise"](given.latents, config.candidates, config.bandwidth, rng)
-    decoded, prompts = generator.decode(drawn.latents), given.prompts.weights
-    noisy = with_matched_noise(prompts, decoded, drawn.prompt, generator.layers, rng)
-    return noisy, drawn.prompt
+    config, prompts = given.target.config, given.prompts.weights
+    count, spread = config.candidates, config.bandwidth
+    return matched_noise(given.generator, given.latents, prompts, count, spread, rng)
 
 
 def _prompts(given: Prompted, rng: np.random.Generator) -> Samples:

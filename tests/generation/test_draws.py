@@ -4,7 +4,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from sane_core.generation.compare import ONCE, UNSELECTED, draws_of
+from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.generator import Generator
+from sane_core.generation.matched_noise import matched_noise
 from sane_core.generation.zoo import generate_from_zoo
 from tests.generation.resnets import CONFIG, EMBED, EPOCHS, RECIPE
 
@@ -72,6 +74,26 @@ def test_the_summary_of_what_is_made_once_stands_beside_every_draw(sources, tmp_
         assert same == (row["method"] in ONCE)
     accuracy = pq.read_table(tmp_path / "accuracy.parquet").to_pylist()
     assert not [row for row in accuracy if row["method"] in ONCE and row["repeat"]]
+
+
+def test_noise_is_as_far_from_its_prompt_as_the_candidate_of_its_own_bandwidth(given):
+    generator, latents = given.generator, given.decoders["sane"].prompts
+    prompts, last = given.prompts.weights, given.generator.layers[-1].entries
+    noisy, prompt = matched_noise(generator, latents, prompts, 3, 0.1, np.random.default_rng(0))
+
+    def candidates(bandwidth):
+        drawn = DISTRIBUTIONS["shared_noise"](latents, 3, bandwidth, np.random.default_rng(0))
+        np.testing.assert_array_equal(drawn.prompt, prompt)
+        return generator.decode(drawn.latents)
+
+    def distances(weights):
+        moved = [(weights[name] - prompts[name][prompt]).reshape(3, -1) for name in last]
+        return np.linalg.norm(np.concatenate(moved, axis=1), axis=1)
+
+    own, wider = candidates(0.1), candidates(5.0)
+    np.testing.assert_allclose(distances(noisy), distances(own), rtol=1e-4)
+    assert not np.allclose(distances(noisy), distances(wider), rtol=1e-4)
+    assert not np.allclose(noisy[last[0]], own[last[0]])
 
 
 def test_chosen_prompts_keep_their_scores(given):

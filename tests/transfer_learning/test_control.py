@@ -95,7 +95,7 @@ def test_what_is_trained_is_noise_as_far_away_as_samples_are(folders, monkeypatc
         seen.update(noisy=noisy, index=index)
         return noisy
 
-    monkeypatch.setattr("sane_core.generation.transfer_draw.with_matched_noise", spied)
+    monkeypatch.setattr("sane_core.generation.matched_noise.with_matched_noise", spied)
 
     def trained(generator, weights, images, recipe, seed, chunk, on_epoch):
         assert recipe == RECIPE and chunk == 4 and images is given.target.images["train"]
