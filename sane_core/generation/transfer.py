@@ -15,10 +15,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 from sane_core.architectures.registry import architecture_named
-from sane_core.embedding.device import on_gpu
-from sane_core.embedding.embed import whole_models
 from sane_core.generation.candidates import Samples, Weights
-from sane_core.generation.compare import GLOBAL
 from sane_core.generation.control import Control, epochs_that_cost_as_much
 from sane_core.generation.finetune import AT_ONCE, epochs_of_chunks, finetune, models_at_once
 from sane_core.generation.material import Sources
@@ -30,6 +27,7 @@ from sane_core.generation.novelty import (
 )
 from sane_core.generation.rows import Summary, write_rows
 from sane_core.generation.sharpen_zoo import sharpening_of
+from sane_core.generation.transfer_decoders import with_decoders
 from sane_core.generation.transfer_draw import draw, fresh_networks
 from sane_core.generation.transfer_prompts import Prompted, prompts_of_target, prompts_of_zoo
 from sane_core.generation.transfer_rows import (
@@ -38,7 +36,6 @@ from sane_core.generation.transfer_rows import (
     transfer_metrics,
 )
 from sane_core.generation.transfer_target import Target, open_target
-from sane_core.pretraining.files import load
 from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
@@ -106,18 +103,11 @@ def transfer_to(
         given = prompts_of_target(
             sources.zoo, epochs, target, recipe, embed, preprocess, seed, advance
         )
-    others = {
-        name: prompts_of_zoo(
-            replace(sources.zoo, model=model), epochs, target, whole_models(embed), seed
-        )
-        if name == GLOBAL
-        else given.sharpened(on_gpu(load(model)))
-        for name, model in sources.zoo.others.items()
-    }
+    given = with_decoders(given, sources.zoo, epochs, embed)
     chunk = models_at_once(target.architecture, recipe, seed, given.generator.device)
     total = _steps(config, chunk, longer)
-    control = Control(longer, chunk, advance) if longer else None
-    given = replace(given, others=others, control=control)
+    if longer:
+        given = replace(given, control=Control(longer, chunk, advance))
     fresh = fresh_networks(given, recipe, seed)
     drawn = draw(given, config.methods, seed)
     settled = {method: given.settle(samples, fresh) for method, samples in drawn.items()}

@@ -11,11 +11,13 @@ import torch
 from safetensors.numpy import load_file
 
 from sane_core.architectures.registry import architecture_named
+from sane_core.embedding.embed import whole_models
 from sane_core.generation.distributions.kde_by_dimension import draw_by_dimension
 from sane_core.generation.distributions.registry import DISTRIBUTIONS
 from sane_core.generation.finetune import finetune
 from sane_core.generation.sharpen import decoder_of
 from sane_core.generation.transfer import transfer_to
+from sane_core.generation.transfer_decoders import with_decoders
 from sane_core.generation.transfer_draw import draw, fresh_networks
 from sane_core.generation.transfer_prompts import prompts_of_zoo, train_prompts
 from sane_core.generation.transfer_target import open_target
@@ -117,6 +119,29 @@ def test_one_embedding_per_model_is_drawn_from_per_dimension_of_the_best_prompts
     metrics = transfer_to(sources, asked, *rest)
     assert "transfer.task.global_kde30.epoch1" in metrics
     assert seen == [(2, 1, 6)]  # the best 30 % of six prompts
+
+
+@pytest.mark.parametrize("images", ["other", "fewer-classes"], ids=["kept-head", "new-head"])
+def test_another_autoencoder_sees_the_same_prompts_without_reading_them_again(
+    folders, monkeypatch, images
+):
+    sources = folders.sources(images).zoo
+    opened = open_target(target(), folders.root / images, CNN)
+    given = prompts_of_zoo(sources, (3,), opened, EmbedConfig(), 0)
+    other, whole = replace(sources, model=folders.root / "global"), whole_models(EmbedConfig())
+    anew = prompts_of_zoo(other, (3,), opened, whole, 0)
+    monkeypatch.delattr("sane_core.generation.transfer_prompts.read_prompts")
+    others = {"global": folders.root / "global"}
+    decoders = with_decoders(given, replace(sources, others=others), (3,), EmbedConfig())
+    seen = decoders.decoded_by("global")
+    assert seen.prompts is given.prompts
+    for name, values in anew.prompts.weights.items():
+        np.testing.assert_array_equal(seen.prompts.weights[name], values)
+    np.testing.assert_array_equal(seen.latents.latents, anew.latents.latents)
+    assert seen.latents.latents.shape != given.latents.latents.shape
+    assert seen.generator.architecture == anew.generator.architecture
+    np.testing.assert_array_equal(seen.generator.scale, anew.generator.scale)
+    assert with_decoders(given, sources, (3,), EmbedConfig()).others == {}
 
 
 def test_the_facts_of_a_transfer_say_what_its_decoders_were_sharpened_on(folders, tmp_path):
