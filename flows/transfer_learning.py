@@ -2,6 +2,7 @@
 
 from flows.algorithm import Compiled, Run
 from flows.sharpening import sharpen_on
+from schemas.config.augmented import Augmented
 from schemas.config.benchmark import BenchmarkConfig
 from schemas.records import Artifact
 from tasks.images import ImagesStage, prepare_images
@@ -35,6 +36,7 @@ def transfer_all(
             recipe=target.training or zoo.zoo.training,
             epochs=zoo.epochs,
             preprocess=config.preprocess,
+            zoo_augmented=Augmented.of(zoo.zoo.training),
         )
         images = run(prepare_images, ImagesStage.of(target.images, config.data))
         taught = images if target.sharpened_on == "target" else zoo.zoo.images

@@ -2,6 +2,7 @@
 
 from sane_core.generation.material import Sources
 from sane_core.generation.transfer import TransferSources, transfer_to
+from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.config.training import TrainingConfig
@@ -20,6 +21,7 @@ class TransferLearningStage(Record):
     recipe: TrainingConfig
     epochs: tuple[int, ...]
     preprocess: PreprocessConfig
+    zoo_augmented: Augmented
 
 
 @stage("transfer_learning")
@@ -62,5 +64,6 @@ def transfer_learning(
             seed,
             job.folder,
             bar.reach,
+            config.zoo_augmented,
         )
     job.metrics.update(metrics)

@@ -66,6 +66,7 @@ def transfer_to(
     seed: int,
     folder: Path,
     on_step: Callable[[int, int], None] | None = None,
+    zoo_augmented: Augmented = Augmented(),  # noqa: B008 (frozen)
 ) -> dict[str, float]:
     """Make networks for one target, fine-tune them beside others, and write the tables.
 
@@ -80,6 +81,7 @@ def transfer_to(
         folder: Gets `accuracy.parquet`, `ensembles.parquet`, `samples.parquet`, `target.json`,
             `samples/`, and where prompts are the target's own, their frame.
         on_step: Called with (step, steps) after every epoch of training.
+        zoo_augmented: How the zoo's networks saw their train images.
 
     Returns:
         Metrics `transfer.<target>.…`.
@@ -98,7 +100,7 @@ def transfer_to(
             on_step(next(steps), total)
 
     if config.prompts == "zoo":
-        given = prompts_of_zoo(sources.zoo, epochs, target, embed, seed)
+        given = prompts_of_zoo(sources.zoo, epochs, target, embed, seed, zoo_augmented)
     else:
         given = prompts_of_target(
             sources.zoo, epochs, target, recipe, embed, preprocess, seed, advance

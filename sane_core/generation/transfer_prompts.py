@@ -30,6 +30,7 @@ from sane_core.weights.tokens import lengths_of
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
 from sane_core.zoo.population.train import train, way_for
+from schemas.config.augmented import Augmented
 from schemas.config.embed import EmbedConfig
 from schemas.config.preprocess import PreprocessConfig
 from schemas.config.training import TrainingConfig
@@ -98,12 +99,18 @@ class Prompted:
 
 
 def prompts_of_zoo(
-    sources: Sources, epochs: tuple[int, ...], target: Target, embed: EmbedConfig, seed: int
+    sources: Sources,
+    epochs: tuple[int, ...],
+    target: Target,
+    embed: EmbedConfig,
+    seed: int,
+    augmented: Augmented = Augmented(),  # noqa: B008 (frozen)
 ) -> Prompted:
     """Take prompts from the zoo's train runs, in its frame.
 
     Samples are selected on the target's validation images. With a new head they would all be at
-    chance there: then they are selected with the zoo's head on the zoo's validation images.
+    chance there: then they are selected with the zoo's head on the zoo's validation images, and
+    their running statistics until then are of the zoo's train images.
 
     Args:
         sources: Folders of the zoo's stages.
@@ -111,6 +118,7 @@ def prompts_of_zoo(
         target: What networks are made for.
         embed: Chunk sizes.
         seed: The run's seed.
+        augmented: How the zoo's train images were moved in its own training.
 
     Raises:
         ValueError: If there are no such checkpoints, or the zoo's validation images are the
@@ -120,13 +128,11 @@ def prompts_of_zoo(
     of_zoo = read_images(sources.images)
     images = of_zoo if target.new_head else target.images
     check_apart(images["validation"], target.images["test"], "the zoo")
-    generator = prepare(
-        sources,
-        epochs,
-        images["validation"],
-        embed,
-        target.conditioning(seed, images["train"]),
-    )
+    if target.new_head:
+        conditioning = target.conditioning_on(of_zoo["train"], augmented, seed)
+    else:
+        conditioning = target.conditioning(seed)
+    generator = prepare(sources, epochs, images["validation"], embed, conditioning)
     if not target.new_head:
         generator = replace(generator, architecture=target.architecture)
     epoch = max(epochs) if config.prompt_epochs is None else config.prompt_epochs

@@ -42,16 +42,14 @@ class Target:
     dataset: str
     augmented: Augmented = Augmented()
 
-    def conditioning(self, seed: int, of: Images | None = None) -> Conditioning | None:
-        """Return what running statistics are measured on; None if they stay new.
+    def conditioning(self, seed: int) -> Conditioning | None:
+        """Return what running statistics are measured on; None if they stay new."""
+        return self.conditioning_on(self.images["train"], self.augmented, seed)
 
-        Args:
-            seed: The run's seed.
-            of: Train images; the target's, if not given.
-        """
-        train = self.images["train"] if of is None else of
+    def conditioning_on(self, train: Images, moved: Augmented, seed: int) -> Conditioning | None:
+        """Return the same of other train images, which training moved in another way."""
         drawn = seed_for(seed, "transfer", "conditioning")
-        return conditioning_on(train, self.config, self.augmented, drawn)
+        return conditioning_on(train, self.config, moved, drawn)
 
 
 def open_target(

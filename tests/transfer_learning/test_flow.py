@@ -14,7 +14,7 @@ def artifact(name):
     return Artifact(uri=f"store/{name}/0", digest="0" * 64, kind=name)
 
 
-def done(zoo, *targets, **more):
+def done(zoo, *targets, crop=0, **more):
     config = BenchmarkConfig.model_validate(
         {
             "zoos": [{"name": "a"}, {"name": "b"}],
@@ -30,7 +30,8 @@ def done(zoo, *targets, **more):
         return artifact(f"{stage.name}-{len(calls)}")
 
     images = artifact("zoo-images")
-    made = MadeZoo(artifact("zoo"), [0, 1], images, TrainingConfig(learning_rate=0.1))
+    training = TrainingConfig(learning_rate=0.1, crop=crop)
+    made = MadeZoo(artifact("zoo"), [0, 1], images, training)
     compiled = Compiled(zoo, made, (0, 1), artifact("tokens"), artifact("windows"))
     return transfer_all(run, config, compiled, artifact("model"), artifact("global")), calls
 
@@ -58,6 +59,13 @@ def test_networks_are_trained_as_the_zoos_unless_the_target_says_how():
     _, calls = done("a", task("one"), task("two", training=OWN.model_dump(mode="json")))
     recipes = [config.recipe for name, config, _ in calls if name == "transfer_learning"]
     assert [recipe.learning_rate for recipe in recipes] == [0.1, 0.2]
+
+
+def test_a_target_knows_how_the_zoos_networks_saw_their_images_whatever_its_own_recipe():
+    own = OWN.model_copy(update={"crop": 3}).model_dump(mode="json")
+    _, calls = done("a", task("one", training=own), crop=2)
+    (stage,) = [config for name, config, _ in calls if name == "transfer_learning"]
+    assert (stage.recipe.crop, stage.zoo_augmented.crop) == (3, 2)
 
 
 def test_decoders_that_methods_draw_from_are_sharpened_on_the_images_a_target_says():

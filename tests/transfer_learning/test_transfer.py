@@ -216,6 +216,26 @@ def test_statistics_are_of_images_moved_as_in_training_unless_it_is_refused(fold
     assert open_target(target(conditioning_batches=0), images, CNN, moved).conditioning(0) is None
 
 
+@pytest.mark.parametrize(
+    ("images", "of", "moved"),
+    [("fewer-classes", "zoo-images", (True, 2)), ("other", "other", (False, 1))],
+    ids=["new-head", "kept-head"],
+)
+def test_statistics_of_candidates_are_of_images_moved_as_in_the_training_on_these(
+    folders, images, of, moved
+):
+    opened = open_target(target(), folders.root / images, CNN, Augmented(crop=1))
+    zoo = Augmented(flip=True, crop=2)
+    rest = ((3,), opened, EmbedConfig(), 0, zoo)
+    given = prompts_of_zoo(folders.sources(images).zoo, *rest)
+    measured = given.generator.conditioning
+    assert (measured.flip, measured.crop) == moved
+    wanted = read_images(folders.root / of)["train"]
+    np.testing.assert_array_equal(measured.images.pixels, wanted.pixels)
+    finished = given.finisher.conditioning
+    assert (finished.flip, finished.crop) == (False, 1)
+
+
 def test_heads_of_as_many_classes_are_kept_unless_new_ones_are_asked_for(folders):
     images = folders.root / "other"
     assert not open_target(target(), images, CNN).new_head
