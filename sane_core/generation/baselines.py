@@ -11,6 +11,9 @@ import numpy as np
 from sane_core.generation.candidates import Weights
 from sane_core.weights.layers import Layer
 
+SHARE = 0.25
+"""Of the second prompt in the method `interpolation`."""
+
 
 def with_noise(
     prompts: Mapping[str, np.ndarray],
@@ -71,13 +74,21 @@ def interpolated(
     prompts: Mapping[str, np.ndarray], share: float, count: int, rng: np.random.Generator
 ) -> Weights:
     """Mix each of `count` random prompts with another one: (1 - share) · first + share · second."""
+    return interpolated_from(prompts, share, count, rng)[0]
+
+
+def interpolated_from(
+    prompts: Mapping[str, np.ndarray], share: float, count: int, rng: np.random.Generator
+) -> tuple[Weights, np.ndarray]:
+    """Return the same, and the first prompt of each, int64 [count]."""
     models = len(next(iter(prompts.values())))
     first = rng.integers(models, size=count)
     second = (first + rng.integers(1, max(2, models), size=count)) % models
-    return {
+    mixed = {
         name: ((1 - share) * values[first] + share * values[second]).astype(values.dtype)
         for name, values in prompts.items()
     }
+    return mixed, first
 
 
 def average(prompts: Mapping[str, np.ndarray]) -> Weights:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sane_core.generation.baselines import average, interpolated
+from sane_core.generation.baselines import SHARE, average, interpolated
 from sane_core.generation.candidates import Samples, Scores, Weights, as_they_are, kept_of
 from sane_core.generation.distributions.kde30 import best_prompts
 from sane_core.generation.distributions.latents import PromptLatents
@@ -196,7 +196,7 @@ def baselines_of(
         "prompts_selected": lambda _: prompts.selected(keep),
         "best_prompt": lambda _: prompts.selected(1),
         "noise": lambda rng: select(noise(rng), keep),
-        "interpolation": lambda rng: select(interpolated(weights, 0.25, candidates, rng), keep),
+        "interpolation": lambda rng: select(interpolated(weights, SHARE, candidates, rng), keep),
         "average": lambda _: select(average(weights), 1),
     }
     return methods | {

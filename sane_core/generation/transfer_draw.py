@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sane_core.generation.baselines import SHARE, interpolated_from
 from sane_core.generation.candidates import Samples, Weights, as_they_are
 from sane_core.generation.compare import GLOBAL
 from sane_core.generation.control import train_candidates
@@ -121,6 +122,13 @@ def _noisy(given: Prompted, rng: np.random.Generator) -> tuple[Weights, np.ndarr
     return matched_noise(given.generator, given.latents, prompts, count, spread, rng)
 
 
+def _interpolation(given: Prompted, rng: np.random.Generator) -> Samples:
+    """Mix prompts; each stands on the one that it has more of. A single prompt stays as it is."""
+    config, prompts = given.target.config, given.prompts.weights
+    mixed, first = interpolated_from(prompts, SHARE, config.candidates, rng)
+    return given.generator.select(mixed, first, config.keep)
+
+
 def _prompts(given: Prompted, rng: np.random.Generator) -> Samples:
     return given.prompts.in_order(_in_random_order(given, rng))
 
@@ -148,6 +156,7 @@ _METHODS: dict[str, Draw] = {
     **{method: _sharpened(decoder) for method, decoder in SHARPENED.items()},
     "noise": _noise,
     "noise_trained": _noise_trained,
+    "interpolation": _interpolation,
     "prompts": _prompts,
     "prompts_selected": _prompts_selected,
     "reconstruction": _reconstruction,

@@ -21,6 +21,7 @@ TransferMethod = Literal[
     "reconstruction",
     "noise",
     "noise_trained",
+    "interpolation",
     "kde30",
     "sub",
     "boot",

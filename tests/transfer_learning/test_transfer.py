@@ -58,7 +58,7 @@ def transferred(folders, folder, images, model="model", **changes):
 
 def test_every_method_is_reported_at_every_epoch_of_every_length(folders, tmp_path):
     methods = ["scratch", "prompts", "prompts_selected", "reconstruction"]
-    methods += ["noise", "kde30", "sub", "boot"]
+    methods += ["noise", "interpolation", "kde30", "sub", "boot"]
     metrics = transferred(
         folders, tmp_path, "other", methods=methods, epochs=[1, 2], lengths=[1, 2]
     )
@@ -119,6 +119,30 @@ def test_one_embedding_per_model_is_drawn_from_per_dimension_of_the_best_prompts
     metrics = transfer_to(sources, asked, *rest)
     assert "transfer.task.global_kde30.epoch1" in metrics
     assert seen == [(2, 1, 6)]  # the best 30 % of six prompts
+
+
+def test_interpolation_lies_a_quarter_of_the_way_from_the_prompt_it_stands_on(folders):
+    opened, sources = open_target(target(), folders.root / "other", CNN), folders.sources("other")
+    given = prompts_of_zoo(sources.zoo, (3,), opened, EmbedConfig(), 0)
+    kept = draw(given, ["interpolation"], 0)["interpolation"]
+    assert len(kept.prompt) == opened.config.keep
+    accuracy = given.generator.scores(kept.weights).accuracy
+    assert [*accuracy] == sorted(kept.candidate_accuracy, reverse=True)[: len(kept.prompt)]
+    for name, values in kept.weights.items():
+        prompts = given.prompts.weights[name]
+        for i, own in enumerate(kept.prompt):
+            mixed = [0.75 * prompts[own] + 0.25 * each for each in np.delete(prompts, own, 0)]
+            assert any(np.allclose(values[i], each, atol=1e-6) for each in mixed)
+            assert not np.allclose(values[i], prompts[own], atol=1e-3)
+
+
+def test_interpolation_of_a_single_prompt_is_the_prompt(folders):
+    alone = target(prompt_members=1)
+    opened, sources = open_target(alone, folders.root / "other", CNN), folders.sources("other")
+    given = prompts_of_zoo(sources.zoo, (3,), opened, EmbedConfig(), 0)
+    kept = draw(given, ["interpolation"], 0)["interpolation"]
+    for name, values in given.prompts.weights.items():
+        np.testing.assert_allclose(kept.weights[name], np.repeat(values, 2, axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("images", ["other", "fewer-classes"], ids=["kept-head", "new-head"])
