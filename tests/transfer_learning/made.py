@@ -1,6 +1,8 @@
 """Untrained networks, random images, and where a small zoo of them lies."""
 
-from dataclasses import dataclass
+import json
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +10,14 @@ import torch
 
 from sane_core.architectures.registry import architecture_named
 from sane_core.generation.material import Sources
+from sane_core.generation.sharpen_zoo import CONFIG
 from sane_core.generation.transfer import TransferSources
 from sane_core.images.files import write_images
 from sane_core.images.images import Images
 from sane_core.weights.layers import layers_of
 from sane_core.zoo.population.initialize import initialize
 from sane_core.zoo.population.members import members_of
+from schemas.config.sharpen import SharpenConfig
 from schemas.config.training import TrainingConfig
 
 CNN = architecture_named("digits-cnn")
@@ -28,10 +32,19 @@ class Folders:
 
     root: Path
 
-    def sources(self, images: str, model: str = "model") -> TransferSources:
-        """Return what a transfer to these images reads."""
+    def sources(self, images: str, model: str = "model", **others: Path) -> TransferSources:
+        """Return what a transfer to these images reads, with other decoders by name."""
         zoo = Sources(self.root / "zoo-images", self.root / "tokens", self.root / model, self.root)
-        return TransferSources(zoo, self.root / images)
+        return TransferSources(replace(zoo, others=others), self.root / images)
+
+
+def sharpened(model, folder, **changes):
+    """Copy an untrained SANE as one that says it was sharpened."""
+    shutil.copytree(model, folder)
+    described = json.loads((folder / CONFIG).read_text())
+    config = SharpenConfig.model_validate(changes).model_dump(mode="json", exclude={"device"})
+    (folder / CONFIG).write_text(json.dumps(described | {"sharpened": config}))
+    return folder
 
 
 def drawn(architecture, count, seed=0):

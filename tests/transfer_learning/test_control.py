@@ -1,7 +1,6 @@
 """Noise on prompts that is trained for as much as sharpening took: the fair control."""
 
 import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 from sane_core.generation.baselines import with_matched_noise
 from sane_core.generation.control import Control, epochs_that_cost_as_much, train_candidates
-from sane_core.generation.sharpen_zoo import CONFIG, sharpening_of
+from sane_core.generation.sharpen_zoo import sharpening_of
 from sane_core.generation.transfer import transfer_to
 from sane_core.generation.transfer_draw import draw
 from sane_core.generation.transfer_prompts import prompts_of_zoo
@@ -20,7 +19,7 @@ from schemas.config.preprocess import PreprocessConfig
 from schemas.config.sharpen import SharpenConfig
 from schemas.config.training import TrainingConfig
 from schemas.config.transfer import TransferTarget
-from tests.transfer_learning.made import CNN
+from tests.transfer_learning.made import CNN, sharpened
 
 RECIPE = TrainingConfig(batch=20, epochs=9, learning_rate=0.01)
 ASKED = TransferTarget.model_validate(
@@ -46,15 +45,6 @@ def opened(folders):
     )
 
 
-def sharpened(folders, folder, **changes):
-    """Copy the untrained SANE as one that says it was sharpened."""
-    shutil.copytree(folders.root / "model", folder)
-    described = json.loads((folder / CONFIG).read_text())
-    config = SharpenConfig.model_validate(changes).model_dump(mode="json", exclude={"device"})
-    (folder / CONFIG).write_text(json.dumps(described | {"sharpened": config}))
-    return folder
-
-
 @pytest.mark.parametrize(
     ("steps", "networks", "asked", "candidates", "images", "epochs"),
     [(1500, 32, 64, 100, 1500, 20), (10, 4, 64, 4, 20, 10), (1, 1, 1, 100, 100, 1)],
@@ -68,11 +58,10 @@ def test_networks_see_as_many_images_as_sharpening_did(
 
 
 def test_noise_is_trained_for_what_sharpening_took_and_selected_after_that(folders, tmp_path):
-    sources = folders.sources("other")
     images = open_target(ASKED, folders.root / "other", CNN).images["train"]
-    steps = len(images)  # of four networks and an image each: an epoch of four candidates
-    model = sharpened(folders, tmp_path / "sharpened", steps=3 * steps, networks=4, images=1)
-    sources = replace(sources, zoo=replace(sources.zoo, others={"sharpened": model}))
+    took = {"steps": 3 * len(images), "networks": 4, "images": 1}  # three epochs of four candidates
+    model = sharpened(folders.root / "model", tmp_path / "sharpened", **took)
+    sources = folders.sources("other", sharpened=model)
     (tmp_path / "out").mkdir()
     rest = (RECIPE, (3,), EmbedConfig(), PreprocessConfig(), 0, tmp_path / "out")
     told = []

@@ -43,9 +43,9 @@ def target(**changes):
     return TransferTarget.model_validate(given)
 
 
-def transferred(folders, folder, images, model="model", **changes):
+def transferred(folders, folder, images, model="model", others=None, **changes):
     return transfer_to(
-        folders.sources(images, model),
+        folders.sources(images, model, **(others or {})),
         target(**changes),
         RECIPE,
         (3,),
